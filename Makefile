@@ -1,0 +1,43 @@
+# make demo, make test: each sets up what it needs.
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+STAMP  := $(VENV)/installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install demo test lint format bases sample clean
+
+help:  ## List the targets
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@
+
+install: $(STAMP)  ## Make .venv with the tested versions
+
+demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about ten minutes on two cores
+	$(BIN)/python scripts/demo.py
+
+test: $(STAMP)  ## Run the test suite
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)  ## Style, imports and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: $(STAMP)  ## Format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+sample: $(STAMP)  ## Write the sample data set again
+	$(BIN)/python scripts/make_sample_data.py
+
+bases: $(STAMP)  ## Pre-train the three tiny bases again (hours)
+	$(BIN)/python scripts/make_tiny_bases.py
+
+clean:  ## Remove runs and caches, not the environment
+	rm -rf runs build .pytest_cache .mypy_cache .ruff_cache

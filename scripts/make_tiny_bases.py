@@ -1,0 +1,48 @@
+"""Pre-train the three tiny base models of the demo from scratch.
+
+    python scripts/make_tiny_bases.py                # all three, about an hour each on one core
+    python scripts/make_tiny_bases.py --only eeve
+
+Deterministic by seed on one kind of processor; killed and started again, it goes on where it stopped.
+"""
+
+import argparse
+from pathlib import Path
+
+import torch
+from tiny_bases.families import FAMILIES, Family
+from tiny_bases.pretraining import pretrain
+from tiny_bases.vocabulary import save_tokenizer
+
+ASSETS = Path(__file__).parents[1] / "kqa_lightning" / "assets"
+LIMIT = 4 * 2**20
+
+
+def make(family: Family, output: Path, work: Path) -> None:
+    """Train one base and write it with its tokenizer as ``output/tiny-<name>``."""
+    folder = output / f"tiny-{family.name}"
+    tokenizer = save_tokenizer(family, folder)
+    model = pretrain(family, tokenizer, work / family.name)
+    model.to(torch.float16).save_pretrained(folder)
+    size = (folder / "model.safetensors").stat().st_size
+    if size > LIMIT:
+        raise SystemExit(f"error: {folder} takes {size:,} bytes, more than {LIMIT:,}: make the model smaller")
+    print(f"{folder}: {model.num_parameters():,} parameters, {size / 2**20:.2f} MiB")
+
+
+def main() -> None:
+    """Parse the flags and make the bases."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--only", choices=sorted(FAMILIES), help="make this base alone")
+    parser.add_argument("--output", type=Path, default=ASSETS, help="folder that gets tiny-<name>")
+    parser.add_argument("--work", type=Path, default=Path("build/tiny-bases"), help="where the state is kept")
+    parser.add_argument("--threads", type=int, default=2, help="processor threads")
+    arguments = parser.parse_args()
+    torch.set_num_threads(arguments.threads)
+    for family in FAMILIES.values():
+        if arguments.only in (None, family.name):
+            make(family, arguments.output, arguments.work)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""What the three bundled base models are and how they are pre-trained from scratch."""

@@ -1,0 +1,151 @@
+"""The three tiny bases: architecture, control tokens, chat template and seed of each.
+
+Each has the architecture of the real model whose place it takes. Widths, depths, vocabularies and
+articles differ, so that the three make different mistakes and an ensemble has something to gain.
+"""
+
+from dataclasses import dataclass
+
+from transformers import Gemma2Config, LlamaConfig, PreTrainedConfig
+
+CONTEXT_LENGTH = 2048
+
+GEMMA_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}"
+    "{{ '<start_of_turn>' + ('model' if message['role'] == 'assistant' else message['role']) + '\\n' "
+    "+ message['content'] | trim + '<end_of_turn>\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<start_of_turn>model\\n' }}{% endif %}"
+)
+CHATML_TEMPLATE = (
+    "{% for message in messages %}{{ '<|im_start|>' + message['role'] + '\\n' + message['content'] "
+    "+ '<|im_end|>\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
+)
+SOLAR_TEMPLATE = (
+    "{{ bos_token }}{% for message in messages %}{{ '### ' + message['role'] | capitalize + ':\\n' "
+    "+ message['content'] + '\\n\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
+)
+
+
+@dataclass(frozen=True)
+class Family:
+    """One tiny base: everything that makes it, apart from the training recipe all three share.
+
+    Args:
+        name: Name of the family; the base is saved as ``tiny-<name>``.
+        seed: Seed of the weights and of the articles.
+        steps: Optimizer steps of the pre-training.
+        vocabulary: Number of tokens, bytes and control tokens included.
+        control: Control tokens in the order of their ids: from 0.
+        bos: Token that begins a text.
+        eos: Token that ends a text.
+        pad: Padding token.
+        unk: Unknown token (never produced: bytes stand in).
+        answer_end: Control token that ends an answer in the pre-training text.
+        chat_template: Jinja template of a chat in this family's format.
+        prepends_space: Whether the tokenizer puts a space in front of a text, as Llama's does.
+        architecture: Values of the model's configuration.
+    """
+
+    name: str
+    seed: int
+    steps: int
+    vocabulary: int
+    control: tuple[str, ...]
+    bos: str
+    eos: str
+    pad: str
+    unk: str
+    answer_end: str
+    chat_template: str
+    prepends_space: bool
+    architecture: dict[str, object]
+
+    def config(self) -> PreTrainedConfig:
+        """The transformers configuration of the model."""
+        kind = Gemma2Config if self.name == "gemma2" else LlamaConfig
+        return kind(
+            vocab_size=self.vocabulary,
+            bos_token_id=self.control.index(self.bos),
+            eos_token_id=self.control.index(self.eos),
+            pad_token_id=self.control.index(self.pad),
+            max_position_embeddings=CONTEXT_LENGTH,
+            tie_word_embeddings=True,
+            **self.architecture,
+        )
+
+
+FAMILIES = {
+    family.name: family
+    for family in (
+        Family(
+            name="gemma2",
+            seed=1,
+            steps=3000,
+            vocabulary=1408,
+            control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
+            bos="<bos>",
+            eos="<eos>",
+            pad="<pad>",
+            unk="<unk>",
+            answer_end="<end_of_turn>",
+            chat_template=GEMMA_TEMPLATE,
+            prepends_space=False,
+            architecture={
+                "hidden_size": 192,
+                "intermediate_size": 512,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
+                "head_dim": 48,
+                "query_pre_attn_scalar": 48,
+                # Sliding, full, sliding, full: the window is shorter than an article, as in the real model.
+                "sliding_window": 128,
+                "attn_logit_softcapping": 50.0,
+                "final_logit_softcapping": 30.0,
+                "hidden_activation": "gelu_pytorch_tanh",
+            },
+        ),
+        Family(
+            name="eeve",
+            seed=2,
+            steps=3000,
+            vocabulary=1280,
+            control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
+            bos="<s>",
+            eos="</s>",
+            pad="</s>",
+            unk="<unk>",
+            answer_end="<|im_end|>",
+            chat_template=CHATML_TEMPLATE,
+            prepends_space=True,
+            architecture={
+                "hidden_size": 192,
+                "intermediate_size": 512,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 6,
+                "num_key_value_heads": 6,
+            },
+        ),
+        Family(
+            name="nous",
+            seed=3,
+            steps=3000,
+            vocabulary=1152,
+            control=("<unk>", "<s>", "</s>"),
+            bos="<s>",
+            eos="</s>",
+            pad="</s>",
+            unk="<unk>",
+            answer_end="</s>",
+            chat_template=SOLAR_TEMPLATE,
+            prepends_space=True,
+            architecture={
+                "hidden_size": 160,
+                "intermediate_size": 512,
+                "num_hidden_layers": 5,
+                "num_attention_heads": 5,
+                "num_key_value_heads": 5,
+            },
+        ),
+    )
+}

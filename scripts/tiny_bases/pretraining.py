@@ -1,0 +1,170 @@
+"""Pre-training of a tiny base from scratch: articles with question-answer pairs, one sequence each.
+
+To read an answer out of an article a model must form induction heads: find where the question's words
+stood before, and copy what follows. Several pairs a sequence make that worth learning early. The batch
+of a step depends on the seed and the step alone, so an interrupted training goes on exactly.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from synthetic_news import Article, NewsGenerator
+from tiny_bases.families import Family
+from tiny_bases.vocabulary import without_leading_space
+from torch import Tensor
+from torch.nn import functional
+from tqdm import tqdm
+from transformers import AutoModelForCausalLM, PreTrainedModel
+from tokenizers import Tokenizer
+
+ARTICLES_A_STEP = 16
+MICRO_BATCH = 8
+MAX_PAIRS = 8
+MAX_LENGTH = 640
+TEXT_WEIGHT = 0.3
+LEARNING_RATE = 1.5e-3
+MUON_LEARNING_RATE = 0.02
+WARMUP_STEPS = 60
+DECAY_SHARE = 0.3
+SAVE_EVERY = 100
+IGNORED = -100
+
+
+def step_articles(family: Family, step: int) -> list[Article]:
+    """The articles of one optimizer step."""
+    generator = NewsGenerator(family.seed * 1_000_000 + step, "pretrain")
+    return [generator.article() for _ in range(ARTICLES_A_STEP)]
+
+
+def pretraining_text(family: Family) -> Iterator[str]:
+    """Everything a base has read, article by article: for tests of what it cannot know."""
+    for step in range(family.steps):
+        for article in step_articles(family, step):
+            pairs = (f"{question.text}\n{question.answer}" for question in article.questions)
+            yield "\n".join([article.text, *pairs])
+
+
+def encode(article: Article, family: Family, tokenizer: Tokenizer) -> tuple[list[int], list[bool]]:
+    """Token ids of a sequence, and which of them belong to an answer (its end token included)."""
+    bos, end = family.control.index(family.bos), family.control.index(family.answer_end)
+    ids = [bos, *_ids(tokenizer, article.text + "\n")]
+    answers = [False] * len(ids)
+    for question in article.questions[:MAX_PAIRS]:
+        asked = _ids(tokenizer, f"문: {question.text}\n답:\n")
+        answer = [*_ids(tokenizer, question.answer), end]
+        if len(ids) + len(asked) + len(answer) > MAX_LENGTH:
+            break
+        ids += asked + answer + _ids(tokenizer, "\n")
+        answers += [False] * len(asked) + [True] * len(answer) + [False]
+    return ids, answers
+
+
+def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedModel:
+    """Train a base, going on from what ``work`` holds of an earlier call."""
+    tokenizer = without_leading_space(tokenizer)
+    torch.manual_seed(family.seed)
+    model = AutoModelForCausalLM.from_config(
+        family.config(), attn_implementation="eager" if family.name == "gemma2" else "sdpa"
+    )
+    optimizers = _optimizers(model)
+    first = _restore(work, model, optimizers)
+    bar = tqdm(range(first, family.steps), initial=first, total=family.steps, desc=f"tiny-{family.name}")
+    for step in bar:
+        scale = _schedule(step, family.steps)
+        for optimizer in optimizers:
+            for group in optimizer.param_groups:
+                group["lr"] = group["peak_lr"] * scale
+        losses = _train_step(model, family, tokenizer, step, optimizers)
+        bar.set_postfix(text=f"{losses[0]:.3f}", answer=f"{losses[1]:.3f}", right=f"{losses[2]:.1%}")
+        if (step + 1) % SAVE_EVERY == 0:
+            _save(work, model, optimizers, step + 1)
+            bar.write(f"{family.name} {step + 1} text {losses[0]:.3f} answer {losses[1]:.3f} right {losses[2]:.3f}")
+    return model
+
+
+def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
+    """Ids of a piece of text, without BOS."""
+    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
+    return ids
+
+
+def _train_step(
+    model: PreTrainedModel,
+    family: Family,
+    tokenizer: Tokenizer,
+    step: int,
+    optimizers: list[torch.optim.Optimizer],
+) -> tuple[float, float, float]:
+    """One optimizer step; returns text loss, answer loss and the share of answer tokens foretold."""
+    encoded = [encode(article, family, tokenizer) for article in step_articles(family, step)]
+    encoded.sort(key=lambda pair: len(pair[0]))
+    answer_tokens = sum(sum(answers) for _, answers in encoded)
+    text_tokens = sum(len(ids) for ids, _ in encoded) - answer_tokens
+    text_sum = answer_sum = right = 0.0
+    for start in range(0, len(encoded), MICRO_BATCH):
+        ids, answers, real = _pad(encoded[start : start + MICRO_BATCH])
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            logits = model(input_ids=ids, use_cache=False).logits[:, :-1].float()
+        targets = ids[:, 1:].masked_fill(~real[:, 1:], IGNORED)
+        losses = functional.cross_entropy(logits.transpose(1, 2), targets, reduction="none")
+        on_answer = answers[:, 1:]
+        answer_loss, text_loss = losses[on_answer].sum(), losses[~on_answer].sum()
+        (answer_loss / answer_tokens + TEXT_WEIGHT * text_loss / text_tokens).backward()
+        text_sum += text_loss.item()
+        answer_sum += answer_loss.item()
+        right += (logits.argmax(-1) == targets)[on_answer].sum().item()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    for optimizer in optimizers:
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+    return text_sum / text_tokens, answer_sum / answer_tokens, right / answer_tokens
+
+
+def _pad(encoded: list[tuple[list[int], list[bool]]]) -> tuple[Tensor, Tensor, Tensor]:
+    """Right-padded ids, answer mask and mask of real positions: each [sequences, length]."""
+    length = max(len(ids) for ids, _ in encoded)
+    ids = torch.zeros(len(encoded), length, dtype=torch.long)
+    answers = torch.zeros(len(encoded), length, dtype=torch.bool)
+    real = torch.zeros(len(encoded), length, dtype=torch.bool)
+    for row, (row_ids, row_answers) in enumerate(encoded):
+        ids[row, : len(row_ids)] = torch.tensor(row_ids)
+        answers[row, : len(row_ids)] = torch.tensor(row_answers)
+        real[row, : len(row_ids)] = True
+    return ids, answers, real
+
+
+def _optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
+    """Muon for the matrices of the layers, AdamW for embeddings and norms (Jordan et al., 2024)."""
+    matrices = [p for name, p in model.named_parameters() if p.ndim == 2 and "embed" not in name]
+    others = [p for name, p in model.named_parameters() if p.ndim != 2 or "embed" in name]
+    return [
+        torch.optim.Muon([{"params": matrices, "peak_lr": MUON_LEARNING_RATE}], weight_decay=0.01),
+        torch.optim.AdamW([{"params": others, "peak_lr": LEARNING_RATE}], betas=(0.9, 0.95), weight_decay=0.01),
+    ]
+
+
+def _schedule(step: int, steps: int) -> float:
+    """Share of the peak learning rate: linear warm-up, plateau, linear decay to a fiftieth."""
+    decay_from = steps * (1 - DECAY_SHARE)
+    warm = min(1.0, (step + 1) / WARMUP_STEPS)
+    return warm * min(1.0, max(0.02, (steps - step) / (steps - decay_from)))
+
+
+def _save(work: Path, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+    """Write the state beside its target and rename it, so that a kill leaves the one before."""
+    work.mkdir(parents=True, exist_ok=True)
+    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step}
+    torch.save(state, work / "state.part")
+    (work / "state.part").replace(work / "state.pt")
+
+
+def _restore(work: Path, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer]) -> int:
+    """Load the state of an earlier call; returns the number of steps it had done."""
+    if not (work / "state.pt").exists():
+        return 0
+    state = torch.load(work / "state.pt", weights_only=True)
+    model.load_state_dict(state["model"])
+    for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
+        optimizer.load_state_dict(saved)
+    return int(state["step"])

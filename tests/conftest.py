@@ -1,0 +1,50 @@
+"""Fixtures of the whole suite: where the real tokenizers, the real questions and the tiny bases are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+FAMILIES = ("gemma2", "eeve", "nous")
+
+
+def _shared(path: str) -> Path:
+    found = SHARED / path
+    if not found.exists():
+        reason = f"{found} is not here: this test needs the real data and tokenizers of ../shared"
+        if os.environ.get("CI"):
+            pytest.fail(f"{reason}, and CI must not skip it")
+        pytest.skip(reason)
+    return found
+
+
+@pytest.fixture(scope="session")
+def shared_dir() -> Path:
+    """The folder with real data and tokenizers; skips where it is absent."""
+    return _shared(".")
+
+
+@pytest.fixture(scope="session")
+def gemma_tokenizer_dir() -> Path:
+    """The real Gemma tokenizer."""
+    return _shared("tokenizers/gemma")
+
+
+@pytest.fixture(scope="session")
+def llama2_tokenizer_dir() -> Path:
+    """The real Llama-2 tokenizer, the vocabulary of SOLAR."""
+    return _shared("tokenizers/llama2")
+
+
+@pytest.fixture(scope="session")
+def korquad_path() -> Path:
+    """KorQuAD 1.0 dev: 5,774 questions on 964 paragraphs."""
+    return _shared("data/KorQuAD_v1.0_dev.json")
+
+
+@pytest.fixture(scope="session")
+def tiny_bases() -> dict[str, Path]:
+    """The bundled base model of each family."""
+    return {family: ROOT / "kqa_lightning" / "assets" / f"tiny-{family}" for family in FAMILIES}
