@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from synthetic_news import Article, NewsGenerator
+from synthetic_news import MAX_SENTENCES, Article, NewsGenerator
 from tiny_bases.families import Family
 from tiny_bases.vocabulary import without_leading_space
 from torch import Tensor
@@ -19,6 +19,9 @@ from transformers import AutoModelForCausalLM, PreTrainedModel
 from tokenizers import Tokenizer
 
 ARTICLES_A_STEP = 16
+# The first quarter reads briefs: induction heads form after a number of steps, and these are short ones.
+BRIEF_SHARE = 0.25
+BRIEF_SENTENCES = 3
 MICRO_BATCH = 8
 MAX_PAIRS = 8
 MAX_LENGTH = 640
@@ -34,7 +37,8 @@ IGNORED = -100
 def step_articles(family: Family, step: int) -> list[Article]:
     """The articles of one optimizer step."""
     generator = NewsGenerator(family.seed * 1_000_000 + step, "pretrain")
-    return [generator.article() for _ in range(ARTICLES_A_STEP)]
+    sentences = BRIEF_SENTENCES if step < family.steps * BRIEF_SHARE else MAX_SENTENCES
+    return [generator.article(max_sentences=sentences) for _ in range(ARTICLES_A_STEP)]
 
 
 def pretraining_text(family: Family) -> Iterator[str]:
@@ -67,6 +71,7 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
     model = AutoModelForCausalLM.from_config(
         family.config(), attn_implementation="eager" if family.name == "gemma2" else "sdpa"
     )
+    start_mimetic(model)
     optimizers = _optimizers(model)
     first = _restore(work, model, optimizers)
     bar = tqdm(range(first, family.steps), initial=first, total=family.steps, desc=f"tiny-{family.name}")
@@ -81,6 +86,31 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
             _save(work, model, optimizers, step + 1)
             bar.write(f"{family.name} {step + 1} text {losses[0]:.3f} answer {losses[1]:.3f} right {losses[2]:.3f}")
     return model
+
+
+@torch.no_grad()
+def start_mimetic(model: PreTrainedModel) -> None:
+    """Start each head looking for its own token and passing it on.
+
+    Trockman and Kolter, "Mimetic Initialization of Self-Attention Layers" (2023): queries like keys,
+    outputs like values. Copying then begins within some hundred steps instead of a thousand.
+    """
+    width = model.config.hidden_size
+    model.get_input_embeddings().weight.normal_(0, width**-0.5)
+    for layer in model.model.layers:
+        attention = layer.self_attn
+        groups = attention.q_proj.out_features // attention.k_proj.out_features
+        for projection in (attention.k_proj, attention.v_proj):
+            projection.weight.normal_(0, width**-0.5)
+        attention.q_proj.weight.copy_(_a_head_each(attention.k_proj.weight, attention.head_dim, groups))
+        values = _a_head_each(attention.v_proj.weight, attention.head_dim, groups)
+        attention.o_proj.weight.normal_(0, 0.01).add_(values.T, alpha=0.3)
+
+
+def _a_head_each(weight: Tensor, head_dim: int, groups: int) -> Tensor:
+    """Repeat each key or value head for the query heads that share it: [heads * head_dim, width]."""
+    heads = weight.view(-1, head_dim, weight.shape[1])
+    return heads.repeat_interleave(groups, 0).reshape(-1, weight.shape[1])
 
 
 def _ids(tokenizer: Tokenizer, text: str) -> list[int]:

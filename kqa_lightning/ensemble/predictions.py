@@ -1,0 +1,111 @@
+"""Prediction files (id, answer) of several models, read, checked against each other and written.
+
+Everything is text: an answer ``NA`` stays ``NA``, an id ``001`` stays ``001``. Answers are NFC.
+"""
+
+import csv
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from kqa_lightning.ensemble.tables import first_few, nfc, read_table
+from kqa_lightning.errors import KQAError
+
+
+def parse_sources(arguments: Sequence[str]) -> dict[str, Path]:
+    """``NAME=FILE`` arguments as {name: file}, in their order; at least two, each name once."""
+    sources: dict[str, Path] = {}
+    for argument in arguments:
+        name, separator, path = argument.partition("=")
+        name = nfc(name.strip())
+        if not (name and separator and path.strip()):
+            raise KQAError(f"{argument!r}: prediction files are given as NAME=FILE")
+        if name in sources:
+            raise KQAError(f"{argument!r}: the name {name!r} is given twice; each model needs its own")
+        sources[name] = Path(path)
+    if len(sources) < 2:
+        raise KQAError(
+            f"an ensemble needs at least two prediction files, {len(sources)} given: NAME=FILE NAME=FILE"
+        )
+    return sources
+
+
+def read_predictions(path: Path) -> dict[str, str]:
+    """The answers of one CSV file with the columns id and answer: {id: answer}, in the file's order.
+
+    Raises:
+        KQAError: the file is missing or no UTF-8 CSV, lacks a column or rows, or has blank or repeated ids.
+    """
+    return {row["id"]: row["answer"] for row in read_table(path, ("id", "answer"))}
+
+
+def read_all_predictions(sources: Mapping[str, Path]) -> dict[str, dict[str, str]]:
+    """The answers of every model: {name: {id: answer}}, each in the order of the first file.
+
+    Raises:
+        KQAError: as `read_predictions`, or two files answer different questions.
+    """
+    predictions = {name: read_predictions(path) for name, path in sources.items()}
+    first, *others = predictions
+    for other in others:
+        _check_same_ids(sources[first], predictions[first], sources[other], predictions[other])
+    return {
+        name: {question: answers[question] for question in predictions[first]}
+        for name, answers in predictions.items()
+    }
+
+
+def _check_same_ids(
+    path: Path, ids: Mapping[str, str], other_path: Path, other_ids: Mapping[str, str]
+) -> None:
+    differences = [
+        f"only in {here}: {first_few(missing)}"
+        for here, missing in (
+            (path, [question for question in ids if question not in other_ids]),
+            (other_path, [question for question in other_ids if question not in ids]),
+        )
+        if missing
+    ]
+    if differences:
+        raise KQAError(f"{path} and {other_path} answer different questions; {'; '.join(differences)}")
+
+
+def check_output(output: Path, inputs: Sequence[Path]) -> None:
+    """Refuse, before any work is done, a file that could not be written or that is one of the inputs."""
+    folder = output.absolute().parent
+    if not folder.is_dir():
+        raise KQAError(f"--output {output}: there is no folder {folder}")
+    if not os.access(folder, os.W_OK):
+        raise KQAError(f"--output {output}: the folder {folder} cannot be written to")
+    try:
+        if output.exists() and not output.is_file():
+            raise KQAError(f"--output {output}: that is not a file")
+        if output.exists() and any(source.exists() and output.samefile(source) for source in inputs):
+            raise KQAError(f"--output {output}: that is an input; name another file")
+    except OSError as error:  # a name that is too long, for one
+        raise KQAError(f"--output {output}: cannot be written ({error.strerror or error})") from error
+
+
+def write_predictions(output: Path, answers: Mapping[str, str]) -> None:
+    """Write a CSV (id, answer; UTF-8) whole or not at all: a reader never sees half of it.
+
+    Raises:
+        KQAError: the file cannot be written; what stood there before stands there still.
+    """
+    target = output.resolve()  # a link goes on pointing at the file it named
+    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    try:
+        with scratch.open("w", encoding="utf-8", newline="") as file:
+            plain = csv.writer(file, lineterminator="\n")
+            # Python 3.11 writes a lone carriage return bare, and no reader accepts that.
+            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
+            plain.writerow(("id", "answer"))
+            for question, answer in answers.items():
+                (quoted if "\r" in question + answer else plain).writerow((question, answer))
+            file.flush()
+            os.fsync(file.fileno())
+        scratch.replace(target)
+    except OSError as error:
+        raise KQAError(f"--output {output}: cannot be written ({error.strerror or error})") from error
+    finally:
+        scratch.unlink(missing_ok=True)

@@ -1,0 +1,77 @@
+"""Write the sample data set: synthetic Korean economic news with questions.
+
+The test split holds names, sentence patterns and question patterns that occur in no other
+split; ``test_patterns.csv`` tells which of its questions rely on a new pattern.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import random
+import unicodedata
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from synthetic_news import Article, NewsGenerator, Split
+
+SEED = 20240
+ARTICLES: dict[Split, int] = {"train": 440, "val": 90, "test": 140}
+ID_FORMATS: dict[Split, str] = {"train": "TRAIN_{:05d}", "val": "VAL_{:04d}", "test": "TEST_{:04d}"}
+# How many articles in a hundred get so many questions.
+QUESTION_COUNTS = {2: 20, 3: 25, 4: 25, 5: 18, 6: 12}
+SAMPLE = Path(__file__).parents[1] / "kqa_lightning" / "assets" / "sample"
+COLUMNS = ("id", "context", "question", "answer")
+PATTERN_COLUMNS = ("id", "sentence_pattern", "question_pattern", "unseen")
+
+
+def make_articles(split: Split, seed: int) -> list[Article]:
+    """Return the articles of a split, each with a random number of questions."""
+    generator = NewsGenerator(seed, split)
+    rng = random.Random(f"questions-{split}-{seed}")
+    counts = [count for count, share in QUESTION_COUNTS.items() for _ in range(share)]
+    return [generator.article(counts[int(rng.random() * len(counts))]) for _ in range(ARTICLES[split])]
+
+
+def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(columns)
+        writer.writerows(rows)
+
+
+def _write_split(output: Path, split: Split, articles: Sequence[Article]) -> None:
+    """Write the rows of a split, and for the test split the patterns behind them."""
+    rows: list[tuple[str, ...]] = []
+    patterns: list[tuple[object, ...]] = []
+    for article in articles:
+        for question in article.questions:
+            row_id = ID_FORMATS[split].format(len(rows))
+            fields = (row_id, article.text, question.text, question.answer)
+            rows.append(tuple(unicodedata.normalize("NFC", field) for field in fields))
+            patterns.append(
+                (row_id, question.sentence_pattern, question.question_pattern, int(question.unseen))
+            )
+    _write_csv(output / f"{split}.csv", COLUMNS, rows)
+    if split == "test":
+        _write_csv(output / "test_patterns.csv", PATTERN_COLUMNS, patterns)
+
+
+def write_sample_data(output: Path, seed: int = SEED) -> None:
+    """Write train.csv, val.csv, test.csv and test_patterns.csv into ``output``."""
+    output.mkdir(parents=True, exist_ok=True)
+    for split in ARTICLES:
+        _write_split(output, split, make_articles(split, seed))
+
+
+def main(argv: Sequence[str] | None = None) -> None:
+    """Parse the arguments and write the files."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--output", type=Path, default=SAMPLE, help="folder for the CSV files")
+    parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
+    arguments = parser.parse_args(argv)
+    write_sample_data(arguments.output, arguments.seed)
+
+
+if __name__ == "__main__":
+    main()

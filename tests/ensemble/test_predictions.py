@@ -1,0 +1,178 @@
+"""Prediction files: read as text, checked, written whole."""
+
+import csv
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kqa_lightning.ensemble.predictions import (
+    check_output,
+    parse_sources,
+    read_all_predictions,
+    read_predictions,
+    write_predictions,
+)
+from kqa_lightning.errors import KQAError
+
+
+def test_sources_keep_their_order_and_paths() -> None:
+    sources = parse_sources(["nous=b.csv", "gemma2=run=1/a.csv"])
+    assert list(sources.items()) == [("nous", Path("b.csv")), ("gemma2", Path("run=1/a.csv"))]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["a.csv", "b=b.csv"], "'a.csv': prediction files are given as NAME=FILE"),
+        (["=a.csv", "b=b.csv"], "NAME=FILE"),
+        (["a=", "b=b.csv"], "NAME=FILE"),
+        (["a=a.csv", "a=b.csv"], "the name 'a' is given twice"),
+        (["a=a.csv"], "at least two prediction files, 1 given"),
+        ([], "at least two prediction files, 0 given"),
+    ],
+)
+def test_sources_refused(arguments: list[str], message: str) -> None:
+    with pytest.raises(KQAError, match=message):
+        parse_sources(arguments)
+
+
+def test_everything_is_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(
+        "\ufeffanswer,score,id\r\nNA,1,001\r\nnull,2,1e5\r\n".encode()
+        + '"14일, ""다섯""",3,x\r\n\r\n,4,y\r\n1.0,5,z\u2028z\r\n'.encode()
+    )
+    assert read_predictions(path) == {
+        "001": "NA",
+        "1e5": "null",
+        "x": '14일, "다섯"',
+        "y": "",
+        "z\u2028z": "1.0",
+    }
+
+
+def test_answers_are_composed_and_ids_are_left_alone(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    decomposed = unicodedata.normalize("NFD", "한국")
+    path.write_text(f"id,answer\n{decomposed},{decomposed}３㎏\n", encoding="utf-8")
+    assert read_predictions(path) == {decomposed: "한국３㎏"}
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", "found: none, the file is empty"),
+        (b"\xef\xbb\xbf", "the file is empty"),
+        (b"id,answer\n", "there are no rows in it"),
+        (b"id,prediction,score\n1,a,2\n", "missing or repeated: answer; found: id, prediction, score"),
+        (b"id,answer,answer\n1,a,b\n", "missing or repeated: answer; found: id, answer, answer"),
+        (b"id;answer\n1;a\n", "found: id;answer"),
+        (
+            b"id,answer\n1,a\n2,b\n1,c\n3,d\n3,e\n",
+            r"repeated ids: 1 \(line 2, line 4\), 3 \(line 5, line 6\)",
+        ),
+        (b"id,answer\n1,a\n,b\n \t,c\n", "blank ids in line 3, line 4"),
+        (b"id,answer\n1,14\xec\x9d\xbc, 5\n", "line 2: 3 fields where the header has 2"),
+        (b'id,answer\n1,"a\nb"\n2\n', "line 4: 1 field"),
+        (b'id,answer\n1,"a\n2,b\n', "line 2: not well-formed"),
+        ("id,answer\n1,한국\n".encode("cp949"), r"not UTF-8 text \(byte 12\)"),
+        ("id,answer\n1,a\n".encode("utf-16"), "not UTF-8 text"),
+    ],
+)
+def test_bad_files_name_file_and_line(content: bytes, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_bytes(content)
+    with pytest.raises(KQAError, match=message) as caught:
+        read_predictions(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_missing_file_and_folder(tmp_path: Path) -> None:
+    with pytest.raises(KQAError, match="there is no such file"):
+        read_predictions(tmp_path / "none.csv")
+    with pytest.raises(KQAError, match="cannot be read"):
+        read_predictions(tmp_path)
+
+
+def test_many_faults_are_counted(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,answer\n" + ",a\n" * 30, encoding="utf-8")
+    with pytest.raises(
+        KQAError, match=r"blank ids in line 2, line 3, line 4, line 5, line 6, … \(30 in all\)"
+    ):
+        read_predictions(path)
+
+
+def test_models_are_aligned_on_the_first_file(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,answer\n2,가\n1,나\n", encoding="utf-8")
+    (tmp_path / "b.csv").write_text("id,answer\n1,다\n2,라\n", encoding="utf-8")
+    predictions = read_all_predictions({"a": tmp_path / "a.csv", "b": tmp_path / "b.csv"})
+    assert [list(answers.items()) for answers in predictions.values()] == [
+        [("2", "가"), ("1", "나")],
+        [("2", "라"), ("1", "다")],
+    ]
+
+
+def test_different_ids_list_the_first_few_of_each_side(tmp_path: Path) -> None:
+    a, b = tmp_path / "a.csv", tmp_path / "b.csv"
+    a.write_text("id,answer\n" + "".join(f"{i},x\n" for i in range(10)), encoding="utf-8")
+    b.write_text("id,answer\n" + "".join(f"{i},x\n" for i in range(9, 11)), encoding="utf-8")
+    with pytest.raises(KQAError) as caught:
+        read_all_predictions({"a": a, "b": b})
+    assert str(caught.value) == (
+        f"{a} and {b} answer different questions; only in {a}: 0, 1, 2, 3, 4, … (9 in all); only in {b}: 10"
+    )
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200)
+@given(st.dictionaries(st.text(min_size=1).filter(str.strip), st.text(), min_size=1))
+def test_what_is_written_is_read_again(tmp_path: Path, answers: dict[str, str]) -> None:
+    path = tmp_path / "out.csv"
+    write_predictions(path, answers)
+    composed = {question: unicodedata.normalize("NFC", answer) for question, answer in answers.items()}
+    assert list(read_predictions(path).items()) == list(composed.items())
+
+
+def test_written_bytes(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    write_predictions(path, {"001": "14일, 다섯", "2": "a\rb", "3": 'c"', "4": ""})
+    assert path.read_bytes().decode() == 'id,answer\n001,"14일, 다섯"\n"2","a\rb"\n3,"c"""\n4,\n'
+    with path.open(encoding="utf-8", newline="") as file:
+        assert list(csv.reader(file))[2] == ["2", "a\rb"]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_failed_write_leaves_what_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "out.csv"
+    path.write_text("before", encoding="utf-8")
+    with pytest.raises(UnicodeEncodeError):
+        write_predictions(path, {"1": "a", "2": "\ud800"})  # a lone surrogate stops the file half-way
+    assert path.read_text(encoding="utf-8") == "before"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
+
+
+def test_a_link_goes_on_pointing(tmp_path: Path) -> None:
+    target, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    target.write_text("before", encoding="utf-8")
+    link.symlink_to(target)
+    write_predictions(link, {"1": "a"})
+    assert link.is_symlink() and target.read_text(encoding="utf-8") == "id,answer\n1,a\n"
+
+
+def test_output_refused(tmp_path: Path) -> None:
+    source = tmp_path / "a.csv"
+    source.write_text("", encoding="utf-8")
+    (tmp_path / "link.csv").symlink_to(source)
+    check_output(tmp_path / "new.csv", [source])
+    for output, message in [
+        (tmp_path / "none" / "out.csv", "there is no folder"),
+        (tmp_path, "that is not a file"),
+        (tmp_path / ("x" * 300), "cannot be written"),
+        (Path("/dev/null"), "that is not a file"),
+        (tmp_path / "link.csv", "that is an input"),
+    ]:
+        with pytest.raises(KQAError, match=message):
+            check_output(output, [source])

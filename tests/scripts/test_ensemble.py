@@ -1,0 +1,185 @@
+"""The script as a user runs it: a real process for every way in and every error."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+SCRIPT = ROOT / "scripts" / "ensemble.py"
+
+# Agreement, two of three, none, and answers that need quotes.
+FILES = {
+    "gemma2.csv": "\ufeffid,answer\nQ2,다섯 차례\nQ1,25명\nQ3,공소시효\n007,NA\n",
+    "nous.csv": "id,answer\nQ1,1710명\nQ2,14일\nQ3,선거사범의 공소시효\n007,NA\n",
+    "eeve.csv": 'id,answer\nQ1,25명.\nQ2,"14일, 다섯 차례"\nQ3,선거 수사의 연속성\n007,NA\n',
+    "gold.csv": "id,context,question,answer\nQ1,글,?,25명\nQ2,글,?,'14일, 다섯 차례'\n"
+    "Q3,글,?,공소시효\n007,글,?,NA\nX,글,?,x\n".replace("'", '"'),
+    "fewer.csv": "id,answer\nQ1,25명\nQ2,14일\nZ9,가\n",
+    "headless.csv": "Q1,25명\nQ2,14일\n",
+    "twice.csv": "id,answer\nQ1,25명\nQ1,14일\n",
+    "blank.csv": "id,answer\nQ1,25명\n ,14일\n",
+    "short_gold.csv": "id,answer\nQ1,25명\nQ3,공소시효\n",
+}
+THREE = ("gemma2=gemma2.csv", "nous=nous.csv", "eeve=eeve.csv")
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    for name, content in FILES.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+    return tmp_path
+
+
+def ensemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    command = [sys.executable, str(SCRIPT), *arguments]
+    return subprocess.run(
+        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60
+    )
+
+
+@pytest.mark.parametrize(
+    ("arguments", "q2", "q3"),
+    [
+        (["--strategy", "vote_priority"], "다섯 차례", "공소시효"),
+        (["--strategy", "vote_priority", "--priority", "nous"], "14일", "선거사범의 공소시효"),
+        (["--strategy", "vote_f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+        (["--strategy", "f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+        ([], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+    ],
+    ids=" ".join,
+)
+def test_submission(folder: Path, arguments: list[str], q2: str, q3: str) -> None:
+    done = ensemble(folder, *THREE, *arguments, "--output", "submission.csv")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "submission.csv: 4 answers by" in done.stdout
+    written = (folder / "submission.csv").read_bytes().decode("utf-8")
+    assert written == f"id,answer\nQ2,{q2}\nQ1,25명\nQ3,{q3}\n007,NA\n"
+    assert {entry.name for entry in folder.iterdir()} == {*FILES, "submission.csv"}
+
+
+def test_options_and_files_in_any_order(folder: Path) -> None:
+    done = ensemble(folder, THREE[0], "--strategy=f1_sum", THREE[1], "--output", "submission.csv", THREE[2])
+    assert done.returncode == 0 and "from gemma2, nous, eeve" in done.stdout
+
+
+def test_scores(folder: Path) -> None:
+    done = ensemble(
+        folder, *THREE, "--gold", "gold.csv", "--strategy", "vote_priority", "--output", "out.csv"
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    # By hand: gemma2 1, 8/11, 1, 1; nous 1/4, 3/5, 8/13, 1; eeve 1, 1, 0, 1.
+    assert done.stdout.splitlines() == [
+        "out.csv: 4 answers by vote_priority from gemma2, nous, eeve",
+        "4 questions                  char F1  exact match",
+        "model   gemma2                 93.18        75.00",
+        "model   nous                   61.63        25.00",
+        "model   eeve                   75.00        75.00",
+        "rule    vote_priority          93.18        75.00  <- written",
+        "rule    vote_f1_sum            90.38        75.00",
+        "rule    f1_sum                 90.38        75.00",
+        "oracle  best of the answers   100.00       100.00",
+    ]
+
+
+def test_scores_alone_write_nothing(folder: Path) -> None:
+    done = ensemble(folder, *THREE, "--gold", "gold.csv")
+    assert done.returncode == 0 and "<- written" not in done.stdout and "f1_sum" in done.stdout
+    assert {entry.name for entry in folder.iterdir()} == set(FILES)
+
+
+def test_a_second_run_replaces_the_first(folder: Path) -> None:
+    for strategy in ("vote_priority", "f1_sum"):
+        assert ensemble(folder, *THREE, "--strategy", strategy, "--output", "out.csv").returncode == 0
+    assert '"14일, 다섯 차례"' in (folder / "out.csv").read_text(encoding="utf-8")
+
+
+WRONG = {
+    "missing file": ([*THREE[:2], "eeve=none.csv"], "none.csv: there is no such file"),
+    "missing column": ([*THREE, "x=headless.csv"], "headless.csv: needs the columns id, answer, each once"),
+    "columns found": ([*THREE, "x=headless.csv"], "found: Q1, 25명"),
+    "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: repeated ids: Q1 (line 2, line 3)"),
+    "blank ids": ([*THREE, "x=blank.csv"], "blank.csv: blank ids in line 3"),
+    "different ids": (
+        [*THREE, "x=fewer.csv"],
+        "gemma2.csv and fewer.csv answer different questions; "
+        "only in gemma2.csv: Q3, 007; only in fewer.csv: Z9",
+    ),
+    "one model": ([THREE[0]], "at least two prediction files, 1 given"),
+    "no model": ([], "at least two prediction files, 0 given"),
+    "repeated name": ([*THREE, "nous=eeve.csv"], "the name 'nous' is given twice"),
+    "no name": ([*THREE, "eeve.csv"], "'eeve.csv': prediction files are given as NAME=FILE"),
+    "unknown strategy": ([*THREE, "--strategy", "f1sum"], "argument --strategy: invalid choice: 'f1sum'"),
+    "unknown priority": (
+        [*THREE, "--priority", "solar"],
+        "--priority solar: no such model; there are gemma2, nous",
+    ),
+    "abbreviated option": (
+        [*THREE, "--strat", "f1_sum"],
+        "there is no option --strat; did you mean --strategy?",
+    ),
+    "mistyped option": (
+        [*THREE, "--prioritt=nous"],
+        "there is no option --prioritt; did you mean --priority?",
+    ),
+    "missing value": ([*THREE, "--gold"], "argument --gold: expected one argument"),
+    "missing gold": ([*THREE, "--gold", "none.csv"], "none.csv: there is no such file"),
+    "gold without ids": ([*THREE, "--gold", "short_gold.csv"], "no gold answer for the ids Q2, 007"),
+}
+
+
+@pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
+def test_wrong_input(folder: Path, arguments: list[str], message: str) -> None:
+    (folder / "submission.csv").write_text("before", encoding="utf-8")
+    assert_refused(folder, [*arguments, "--output", "submission.csv"], message)
+    assert (folder / "submission.csv").read_text(encoding="utf-8") == "before"
+    assert {entry.name for entry in folder.iterdir()} == {*FILES, "submission.csv"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--output", "none/submission.csv"], "--output none/submission.csv: there is no folder"),
+        (["--output", "."], "--output .: that is not a file"),
+        (["--output", "nous.csv"], "--output nous.csv: that is an input; name another file"),
+        (["--output", "gold.csv", "--gold", "gold.csv"], "--output gold.csv: that is an input"),
+        (["--output"], "argument --output: expected one argument"),
+        ([], "nothing to do: --output FILE writes a submission, --gold TABLE prints scores"),
+    ],
+)
+def test_wrong_output(folder: Path, arguments: list[str], message: str) -> None:
+    assert_refused(folder, [*THREE, *arguments], message)
+    assert {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir()} == FILES
+
+
+def assert_refused(folder: Path, arguments: list[str], message: str) -> None:
+    """One clear line on stderr, nothing on stdout, exit status 2."""
+    done = ensemble(folder, *arguments)
+    assert done.returncode == 2 and done.stdout == ""
+    assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
+    assert message in done.stderr
+
+
+def test_help_names_every_option(folder: Path) -> None:
+    done = ensemble(folder, "--help")
+    assert done.returncode == 0
+    assert all(
+        option in done.stdout for option in ("NAME=FILE", "--strategy", "--priority", "--output", "--gold")
+    )
+
+
+def test_loads_no_torch() -> None:
+    check = f"import runpy, sys; runpy.run_path({str(SCRIPT)!r}); assert 'torch' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+def test_a_hundred_thousand_questions_take_seconds(tmp_path: Path) -> None:
+    for name, letters in (("a", "가나다"), ("b", "가다라"), ("c", "나라마")):
+        rows = "".join(f"{i},{letters[i % 3]}{letters[i // 3 % 3]} {i % 1000}\n" for i in range(100_000))
+        (tmp_path / f"{name}.csv").write_text("id,answer\n" + rows, encoding="utf-8")
+    done = ensemble(tmp_path, "a=a.csv", "b=b.csv", "c=c.csv", "--output", "out.csv")  # refused after 60 s
+    assert done.returncode == 0
+    assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 100_001
