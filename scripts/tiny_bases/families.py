@@ -80,7 +80,7 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            steps=1600,
+            steps=1000,
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -108,7 +108,7 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            steps=1600,
+            steps=1000,
             vocabulary=1280,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -129,7 +129,7 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            steps=1600,
+            steps=1000,
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",

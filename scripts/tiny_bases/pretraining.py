@@ -10,18 +10,20 @@ from pathlib import Path
 
 import torch
 from synthetic_news import MAX_SENTENCES, Article, NewsGenerator
-from tiny_bases.families import Family
-from tiny_bases.vocabulary import without_leading_space
+from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedModel
-from tokenizers import Tokenizer
 
-ARTICLES_A_STEP = 16
-# The first quarter reads briefs: induction heads form after a number of steps, and these are short ones.
-BRIEF_SHARE = 0.25
+from tiny_bases.families import Family
+from tiny_bases.vocabulary import without_leading_space
+
+# The first steps read briefs: induction heads form after a number of steps, and these are short ones.
+BRIEF_SHARE = 0.4
 BRIEF_SENTENCES = 3
+BRIEFS_A_STEP = 16
+ARTICLES_A_STEP = 12
 MICRO_BATCH = 8
 MAX_PAIRS = 8
 MAX_LENGTH = 640
@@ -37,8 +39,9 @@ IGNORED = -100
 def step_articles(family: Family, step: int) -> list[Article]:
     """The articles of one optimizer step."""
     generator = NewsGenerator(family.seed * 1_000_000 + step, "pretrain")
-    sentences = BRIEF_SENTENCES if step < family.steps * BRIEF_SHARE else MAX_SENTENCES
-    return [generator.article(max_sentences=sentences) for _ in range(ARTICLES_A_STEP)]
+    brief = step < family.steps * BRIEF_SHARE
+    sentences, count = (BRIEF_SENTENCES, BRIEFS_A_STEP) if brief else (MAX_SENTENCES, ARTICLES_A_STEP)
+    return [generator.article(max_sentences=sentences) for _ in range(count)]
 
 
 def pretraining_text(family: Family) -> Iterator[str]:

@@ -9,7 +9,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from synthetic_news import NewsGenerator
-from tiny_bases.families import CONTEXT_LENGTH, Family
 from tokenizers import (
     Regex,
     Tokenizer,
@@ -21,9 +20,11 @@ from tokenizers import (
     trainers,
 )
 
+from tiny_bases.families import CONTEXT_LENGTH, Family
+
 SPACE = "▁"
 TRAINING_ARTICLES = 4000
-# Seen at least once as a token of their own whatever the sample says: the keys of a Korean keyboard's other half.
+# Tokens of their own, whatever the training text holds.
 ASCII = "".join(map(chr, range(33, 127)))
 
 

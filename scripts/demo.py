@@ -1,0 +1,172 @@
+"""From nothing to an ensembled submission: the whole road on the bundled models and data.
+
+    python scripts/demo.py                      # what make demo runs: about ten minutes on two cores
+    python scripts/demo.py --seed 2 --output runs/demo-2
+
+For each of the three families: answer the test questions with the base model, fine-tune it, answer again;
+then combine the three. Every step is a command that works by itself, and is printed before it runs.
+"""
+
+import argparse
+import csv
+import json
+import shlex
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib.resources import files
+from pathlib import Path
+
+from ensemble import main as run_ensemble
+
+from kqa_lightning.__main__ import main as run_command
+from kqa_lightning.ensemble.evaluation import EnsembleScores, evaluate
+from kqa_lightning.ensemble.gold import read_gold
+from kqa_lightning.ensemble.predictions import read_all_predictions
+
+FAMILIES = ("gemma2", "eeve", "nous")
+RULE = "f1_sum"
+Predictions = Mapping[str, Mapping[str, str]]
+
+
+def step(*arguments: str) -> None:
+    """Show a command of the package and run it here: starting Python anew nine times would take a minute."""
+    print(f"\n$ python -m kqa_lightning {shlex.join(arguments)}", flush=True)
+    status = run_command(list(arguments))
+    if status:
+        sys.exit(status)
+
+
+def run_family(name: str, output: Path, seed: int) -> None:
+    """Answer with the base model, fine-tune it, answer with the best adapter."""
+    base, tuned = output / name / "base", output / name / "tuned"
+    config = ("--config", f"tiny-{name}.yaml")
+    step("predict", *config, "--trainer.default_root_dir", str(base))
+    seeds = ("--seed_everything", str(seed), "--data.seed", str(seed))
+    step("fit", *config, "--trainer.default_root_dir", str(tuned), *seeds)
+    step("predict", *config, "--trainer.default_root_dir", str(tuned), "--ckpt_path", "best")
+
+
+def combine(output: Path) -> None:
+    """Write the submission with the ensemble script, as a user would."""
+    sources = [f"{name}={output / name / 'tuned' / 'predictions.csv'}" for name in FAMILIES]
+    arguments = [*sources, "--strategy", RULE, "--output", str(output / "submission.csv"), "--gold", "sample"]
+    print(f"\n$ python scripts/ensemble.py {shlex.join(arguments)}", flush=True)
+    status = run_ensemble(arguments)
+    if status:
+        sys.exit(status)
+
+
+def predictions_of(output: Path, state: str) -> dict[str, dict[str, str]]:
+    """The answers of the three models, ``state`` being base or tuned."""
+    return read_all_predictions({name: output / name / state / "predictions.csv" for name in FAMILIES})
+
+
+def unseen_questions() -> dict[str, bool]:
+    """Of each test question, whether its sentence or question pattern occurs nowhere else."""
+    table = files("kqa_lightning.assets") / "sample" / "test_patterns.csv"
+    with table.open(encoding="utf-8", newline="") as file:
+        return {row["id"]: row["unseen"] == "1" for row in csv.DictReader(file)}
+
+
+def score(predictions: Predictions, keep: Mapping[str, bool], wanted: bool) -> EnsembleScores:
+    """The scores on the questions for which ``keep`` is ``wanted``."""
+    part = {
+        name: {question: answer for question, answer in by_id.items() if keep[question] == wanted}
+        for name, by_id in predictions.items()
+    }
+    return evaluate(part, read_gold("sample"))
+
+
+def collect(base: EnsembleScores, tuned: EnsembleScores) -> dict[str, object]:
+    """What scores.json holds: character F1 in points of 100."""
+    return {
+        "models": {
+            name: {"base": 100 * base.models[name].char_f1, "tuned": 100 * tuned.models[name].char_f1}
+            for name in FAMILIES
+        },
+        "ensemble": {name: 100 * rule.char_f1 for name, rule in tuned.rules.items()},
+        "oracle": 100 * tuned.oracle.char_f1,
+    }
+
+
+def format_table(base: EnsembleScores, tuned: EnsembleScores, parts: Sequence[EnsembleScores]) -> str:
+    """One line a model, a rule and the oracle; ``parts`` are the scores on seen and unseen patterns."""
+    rows = [(name, base.models[name], *(s.models[name] for s in (tuned, *parts))) for name in FAMILIES]
+    rows += [(rule, None, *(s.rules[rule] for s in (tuned, *parts))) for rule in tuned.rules]
+    rows += [("oracle", None, *(s.oracle for s in (tuned, *parts)))]
+    heads = ("base", "tuned", "seen patterns", "unseen patterns")
+    counts = f"({parts[0].questions})", f"({parts[1].questions})"
+    lines = [f"{'character F1':16}" + "".join(f"{head:>17}" for head in heads)]
+    lines += [f"{'(questions)':16}{'':17}{f'({tuned.questions})':>17}{counts[0]:>17}{counts[1]:>17}"]
+    for name, *values in rows:
+        cells = ("" if value is None else f"{100 * value.char_f1:.2f}" for value in values)
+        lines.append(f"{name:16}" + "".join(f"{cell:>17}" for cell in cells))
+    return "\n".join(lines)
+
+
+def draw(scores: dict[str, object], path: Path) -> None:
+    """The deck's bar chart: each model before and after fine-tuning, and the ensemble."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib import pyplot
+
+    models, rules = scores["models"], scores["ensemble"]
+    assert isinstance(models, dict) and isinstance(rules, dict)
+    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
+    places = range(len(models))
+    before = axes.bar([p - 0.2 for p in places], [m["base"] for m in models.values()], 0.4, color="#c3c9d4")
+    after = axes.bar([p + 0.2 for p in places], [m["tuned"] for m in models.values()], 0.4, color="#3b6fb6")
+    rule_places = range(len(models), len(models) + len(rules))
+    combined = axes.bar(rule_places, list(rules.values()), 0.6, color="#d9822b")
+    axes.axhline(float(str(scores["oracle"])), color="#555555", linestyle="--", linewidth=1)
+    for bars, label in ((before, "before"), (after, "fine-tuned"), (combined, "ensemble")):
+        axes.bar_label(bars, fmt="%.1f", padding=2)
+        bars.set_label(label)
+    axes.set_xticks(range(len(models) + len(rules)), [*models, *rules])
+    axes.set_ylim(0, 105)
+    axes.set_ylabel("character F1")
+    axes.set_title(f"Sample test split; dashed: best of the three answers ({scores['oracle']:.1f})")
+    axes.legend(loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    figure.savefig(path, dpi=150)
+    pyplot.close(figure)
+
+
+def report(output: Path) -> None:
+    """Score everything on the test split; write scores.json and scores.png, print the table."""
+    unseen = unseen_questions()
+    gold = read_gold("sample")
+    base, tuned = predictions_of(output, "base"), predictions_of(output, "tuned")
+    base_scores, tuned_scores = evaluate(base, gold), evaluate(tuned, gold)
+    scores = collect(base_scores, tuned_scores)
+    (output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
+    draw(scores, output / "scores.png")
+    parts = [score(tuned, unseen, wanted) for wanted in (False, True)]
+    print(f"\n{format_table(base_scores, tuned_scores, parts)}")
+
+
+def main() -> None:
+    """Run the demo."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder for everything it makes")
+    parser.add_argument("--seed", type=int, default=0, help="of the fine-tuning (adapters, order, dropout)")
+    arguments = parser.parse_args()
+    start = time.monotonic()
+    for name in FAMILIES:
+        run_family(name, arguments.output, arguments.seed)
+    combine(arguments.output)
+    report(arguments.output)
+    minutes, seconds = divmod(round(time.monotonic() - start), 60)
+    print(
+        f"\n{minutes} min {seconds} s. Submission: {arguments.output / 'submission.csv'};"
+        f" picture: {arguments.output / 'scores.png'};"
+        f" curves: tensorboard --logdir {arguments.output}"
+    )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,154 @@
+"""The three bundled bases: what they are made of, what they cannot know, and how they are made again."""
+
+import csv
+import itertools
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from synthetic_news import held_out_patterns, pattern_regex, reserved_names
+from tiny_bases import pretraining
+from tiny_bases.families import FAMILIES, Family
+from tiny_bases.pretraining import encode, pretrain, pretraining_text, step_articles
+from tiny_bases.vocabulary import build_tokenizer, without_leading_space
+from tokenizers import Tokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
+NASTY = "한빛전자는 3조 2,000억원 🙂👨‍👩‍👧 龍 x³ ①②　﷽ 각 \t\n\n  끝 <unk>"
+
+
+@EVERY
+def test_a_base_is_small_and_of_its_family_s_architecture(family: Family, tiny_bases: dict[str, Path]) -> None:
+    folder = tiny_bases[family.name]
+    assert (folder / "model.safetensors").stat().st_size <= 4 * 2**20
+    config = AutoConfig.from_pretrained(folder)
+    if family.name == "gemma2":
+        assert config.architectures == ["Gemma2ForCausalLM"]
+        assert config.layer_types[:2] == ["sliding_attention", "full_attention"]
+        assert config.attn_logit_softcapping and config.final_logit_softcapping
+    else:
+        assert config.architectures == ["LlamaForCausalLM"]
+
+
+@EVERY
+def test_a_tokenizer_carries_its_control_tokens_and_any_text(family: Family, tiny_bases: dict[str, Path]) -> None:
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bases[family.name])
+    assert tokenizer.convert_tokens_to_ids(list(family.control)) == list(range(len(family.control)))
+    assert tokenizer("매출")["input_ids"][0] == tokenizer.bos_token_id
+    text = NASTY.replace("<unk>", "")
+    assert tokenizer.decode(tokenizer(text, add_special_tokens=False)["input_ids"]) == text
+    chat = tokenizer.apply_chat_template([{"role": "user", "content": "질문"}], tokenize=False, add_generation_prompt=True)
+    assert "질문" in chat
+
+
+@EVERY
+def test_korquad_decodes_to_itself(family: Family, tiny_bases: dict[str, Path], korquad_path: Path) -> None:
+    tokenizer = Tokenizer.from_file(str(tiny_bases[family.name] / "tokenizer.json"))
+    articles = json.loads(korquad_path.read_text(encoding="utf-8"))["data"]
+    texts = [paragraph["context"] for article in articles for paragraph in article["paragraphs"]]
+    encoded = tokenizer.encode_batch(texts, add_special_tokens=False)
+    unknown = tokenizer.token_to_id(family.unk)
+    assert all(unknown not in one.ids for one in encoded)
+    assert [tokenizer.decode(one.ids) for one in encoded] == texts
+
+
+@EVERY
+def test_the_bundled_tokenizer_is_what_the_recipe_makes(family: Family, tiny_bases: dict[str, Path]) -> None:
+    bundled = json.loads((tiny_bases[family.name] / "tokenizer.json").read_text(encoding="utf-8"))
+    assert json.loads(build_tokenizer(family).to_str()) == bundled
+
+
+@EVERY
+def test_digits_and_spaces_are_tokens_of_their_own(family: Family, tiny_bases: dict[str, Path]) -> None:
+    tokenizer = without_leading_space(Tokenizer.from_file(str(tiny_bases[family.name] / "tokenizer.json")))
+    tokens = tokenizer.encode("2,390여 명의 3분기 매출", add_special_tokens=False).tokens
+    assert {"2", "3", "9", "0", "▁"} <= set(tokens)
+    assert all(len(token) == 1 for token in tokens if set(token) & set("0123456789▁"))
+
+
+@EVERY
+def test_no_base_has_read_a_name_of_the_test_split(family: Family) -> None:
+    """The whole pre-training text, made again: a name of the test split is nowhere in it."""
+    names = reserved_names()
+    assert len(names) > 500
+    lengths = sorted({len(name) for name in names})
+    for text in pretraining_text(family):
+        for length in lengths:
+            found = names.intersection(text[i : i + length] for i in range(len(text) - length + 1))
+            assert not found, f"{found} in {text}"
+
+
+def test_the_test_split_is_built_on_the_reserved_names(tiny_bases: dict[str, Path]) -> None:
+    sample = tiny_bases["eeve"].parent / "sample" / "test.csv"
+    with sample.open(encoding="utf-8", newline="") as file:
+        contexts = {row["context"] for row in csv.DictReader(file)}
+    assert all(any(name in context for name in reserved_names()) for context in contexts)
+
+
+def test_no_held_out_pattern_is_in_the_pre_training_text() -> None:
+    """Every twentieth step of each base, against every held-out pattern."""
+    regexes = [pattern_regex(name) for name in sorted(held_out_patterns())]
+    for family in FAMILIES.values():
+        for step in range(0, family.steps, 20):
+            for article in step_articles(family, step):
+                used = {q.sentence_pattern for q in article.questions} | {q.question_pattern for q in article.questions}
+                assert not used & held_out_patterns()
+                assert not any(q.unseen for q in article.questions)
+            questions = [question.text for question in article.questions]
+            assert not any(regex.search(text) for regex in regexes for text in (article.text, *questions))
+
+
+def test_a_sequence_supervises_answers_and_their_end() -> None:
+    family = FAMILIES["eeve"]
+    tokenizer = without_leading_space(build_tokenizer(family))
+    article = step_articles(family, 0)[0]
+    ids, answers = encode(article, family, tokenizer)
+    end = family.control.index(family.answer_end)
+    runs = [[i for i, on in group] for on, group in itertools.groupby(zip(ids, answers), key=lambda pair: pair[1]) if on]
+    asked = article.questions[: len(runs)]
+    assert [tokenizer.decode(run[:-1]) for run in runs] == [question.answer for question in asked]
+    assert all(run[-1] == end for run in runs)
+
+
+def test_training_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    base = FAMILIES["eeve"]
+    family = replace(
+        base, steps=4, architecture={**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2}
+    )
+    tokenizer = build_tokenizer(family)
+    monkeypatch.setattr(pretraining, "SAVE_EVERY", 2)
+    whole = pretrain(family, tokenizer, tmp_path / "whole").state_dict()
+
+    real_step, calls = pretraining._train_step, itertools.count()
+
+    def killed(*arguments: object) -> tuple[float, float, float]:
+        if next(calls) == 3:
+            raise KeyboardInterrupt
+        return real_step(*arguments)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(pretraining, "_train_step", killed)
+    with pytest.raises(KeyboardInterrupt):
+        pretrain(family, tokenizer, tmp_path / "killed")
+    monkeypatch.setattr(pretraining, "_train_step", real_step)
+    resumed = pretrain(family, tokenizer, tmp_path / "killed").state_dict()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+
+
+@EVERY
+def test_a_base_reads_an_answer_out_of_an_article(family: Family, tiny_bases: dict[str, Path]) -> None:
+    """In the format of its pre-training, on articles it has not seen."""
+    model = AutoModelForCausalLM.from_pretrained(tiny_bases[family.name], dtype=torch.float32)
+    tokenizer = without_leading_space(Tokenizer.from_file(str(tiny_bases[family.name] / "tokenizer.json")))
+    right = total = 0
+    for article in step_articles(family, family.steps + 1):
+        ids, answers = encode(article, family, tokenizer)
+        with torch.no_grad():
+            foretold = model(torch.tensor([ids])).logits[0, :-1].argmax(-1)
+        on_answer = torch.tensor(answers[1:])
+        right += int((foretold == torch.tensor(ids[1:]))[on_answer].sum())
+        total += int(on_answer.sum())
+    assert right / total > 0.85
