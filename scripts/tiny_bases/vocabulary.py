@@ -5,7 +5,9 @@ Every digit is a token, so that an amount can be copied figure by figure.
 """
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from itertools import chain
 from pathlib import Path
 
 from synthetic_news import NewsGenerator
@@ -42,21 +44,36 @@ def training_text(seed: int) -> Iterator[str]:
             yield question.text
 
 
+def choose_alphabet(pieces: Iterable[str], size: int) -> list[str]:
+    """The characters that get a token: ASCII and the most frequent ones, of equals the first in Unicode.
+
+    Left to itself the trainer settles a tie by the order of a hash table, another one in every process.
+    """
+    counts = Counter(chain.from_iterable(pieces))
+    counts.update({sign: counts.total() for sign in ASCII})
+    for added in (" ", "\n"):  # a space becomes SPACE before the trainer sees it
+        del counts[added]
+    frequent = sorted(counts, key=lambda sign: (-counts[sign], sign))
+    return sorted([*frequent[: size - 2], SPACE, "\n"])
+
+
 def train_merges(family: Family) -> tuple[list[str], list[tuple[str, str]]]:
     """Learn the tokens that are no control tokens and no bytes, and their merges."""
     size = family.vocabulary - len(family.control) - 256
+    pieces = list(training_text(family.seed))
+    alphabet = choose_alphabet(pieces, size * 2 // 3)
     tokenizer = Tokenizer(models.BPE(unk_token=family.unk))
     tokenizer.normalizer = normalizers.Replace(" ", SPACE)
     tokenizer.pre_tokenizer = _pre_tokenizer()
     trainer = trainers.BpeTrainer(
         vocab_size=size + 1,
-        limit_alphabet=size * 2 // 3,
-        initial_alphabet=[*ASCII, SPACE, "\n"],
+        limit_alphabet=len(alphabet),
+        initial_alphabet=alphabet,
         special_tokens=[family.unk],
         max_token_length=4,
         show_progress=False,
     )
-    tokenizer.train_from_iterator(training_text(family.seed), trainer)
+    tokenizer.train_from_iterator(pieces, trainer)
     model = json.loads(tokenizer.to_str())["model"]
     tokens = sorted(model["vocab"], key=model["vocab"].__getitem__)
     tokens.remove(family.unk)
