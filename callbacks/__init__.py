@@ -1,0 +1,17 @@
+"""What happens around training, validation and prediction: one callback a file, each with one job."""
+
+from callbacks.answer_evaluation import AnswerEvaluation
+from callbacks.prediction_writer import PredictionWriter
+from callbacks.result_printer import ResultPrinter
+from callbacks.run_checkpoint import RunCheckpoint
+from callbacks.run_config import RunConfig
+from callbacks.signal_exit import SignalExit
+
+__all__ = [
+    "AnswerEvaluation",
+    "PredictionWriter",
+    "ResultPrinter",
+    "RunCheckpoint",
+    "RunConfig",
+    "SignalExit",
+]

@@ -1,0 +1,172 @@
+"""Writes last.ckpt, best.ckpt and the adapter of a training run, and goes on exactly where one stopped."""
+
+import math
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.trainer.states import TrainerFn
+
+from kqa_lightning.checkpoints import read_checkpoint
+from kqa_lightning.errors import KQAError
+from kqa_lightning.files import folder_written_whole
+from kqa_lightning.messages import say
+from kqa_lightning.model.module import KQAModule
+from kqa_lightning.random_state import random_state, restore_random_state
+from kqa_lightning.run_folder import RunFolder
+from kqa_lightning.trainer import KQATrainer
+
+SCORE = "val/char_f1"
+
+
+class RunCheckpoint(Callback):
+    """Keeps ``checkpoints/last.ckpt``, ``checkpoints/best.ckpt`` and ``adapter/`` of a ``fit``.
+
+    Both checkpoints hold all that is needed to go on. The best is the one with the highest val/char_f1, the earliest
+    of equal ones; ``adapter/`` holds its adapters in PEFT format.
+
+    Args:
+        every_n_train_steps: Optimizer steps between two writings of last.ckpt; each epoch's end writes it too.
+    """
+
+    def __init__(self, every_n_train_steps: int = 100) -> None:
+        if every_n_train_steps < 1:
+            raise KQAError(f"--checkpoint.every_n_train_steps {every_n_train_steps}: at least 1 is needed")
+        self.every_n_train_steps = every_n_train_steps
+        self.best_score: float | None = None
+        self._fitting = False
+        self._step = 0  # optimizer steps done at the end of the latest batch
+        self._saved_step: int | None = None
+        self._random_state: dict[str, Any] | None = None
+
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
+        self._fitting = self._fitting or stage == "fit"
+
+    def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Set an earlier run aside, now that nothing the user gave can fail any more."""
+        folder = _folder(trainer)
+        continues = folder.holds(trainer.ckpt_path)
+        if trainer.is_global_zero and not continues and (moved := folder.set_aside()):
+            say(f"an earlier run in {folder.root} was moved to {moved}")
+        trainer.strategy.barrier("an earlier run is set aside")
+        self.best_score = folder.best_score() if continues else None
+        self._saved_step = None
+        # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
+        trainer.callbacks = [other for other in trainer.callbacks if other is not self] + [self]
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Put the random generators where the checkpoint has them: everything before this drew from them too."""
+        if self._random_state is not None:
+            restore_random_state(self._random_state)
+        self._step = trainer.global_step
+
+    def on_train_batch_end(
+        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
+    ) -> None:
+        """Write last.ckpt when it is due, between two optimizer steps and never among the batches of one."""
+        stepped = trainer.global_step != self._step
+        self._step = trainer.global_step
+        if not stepped:
+            return
+        if self._step == trainer.max_steps:
+            trainer.should_stop = True  # unlike max_steps alone, this ends an epoch with a validation
+        due = self._step % self.every_n_train_steps == 0 or trainer.should_stop or trainer.received_sigterm
+        # Before a validation that belongs to the schedule nothing is written: going on from there would skip it.
+        if due and not _validation_is_next(trainer, batch_idx):
+            self._save_last(trainer)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write best.ckpt and the adapter where the score is a new best, and last.ckpt in mid-epoch."""
+        if not self._fitting or trainer.sanity_checking:
+            return
+        assert isinstance(trainer, KQATrainer)
+        trainer.validated_step = trainer.global_step
+        score = float(trainer.callback_metrics.get(SCORE, math.nan))
+        if self.best_score is None or score > self.best_score:
+            self.best_score = score
+            trainer.save_checkpoint(trainer.folder.best)
+            self._export(trainer, pl_module)
+        in_training = trainer.state.fn == TrainerFn.FITTING
+        if in_training and not trainer.is_last_batch and self._step == trainer.global_step != self._saved_step:
+            self._save_last(trainer)
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write last.ckpt after an epoch that ran to its end; one that was cut short wrote it at its last step."""
+        if trainer.is_last_batch:
+            self._save_last(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """At the end of the run, make sure that all of its three products are there."""
+        if not self._fitting or not isinstance(trainer, KQATrainer):
+            return
+        if trainer.enable_validation and trainer.validated_step != trainer.global_step:
+            return  # the run's last validation is still to come
+        folder = trainer.folder
+        if not folder.last.exists():
+            self._save_last(trainer)
+        if not folder.best.exists():
+            self._export(trainer, pl_module)
+            say(f"nothing was validated: {folder.adapter} holds the last weights")
+        elif not _is_newer(folder):
+            self._export_best(trainer, pl_module)
+
+    def on_save_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Add the best score so far and the states of the random generators."""
+        checkpoint["best_score"] = self.best_score
+        checkpoint["random_state"] = random_state()
+
+    def on_load_checkpoint(
+        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
+    ) -> None:
+        """Keep the generators' states until training starts."""
+        self._random_state = checkpoint.get("random_state")
+
+    def _save_last(self, trainer: Trainer) -> None:
+        trainer.save_checkpoint(_folder(trainer).last)
+        self._saved_step = trainer.global_step
+
+    def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write the present adapters to ``adapter/``."""
+        assert isinstance(pl_module, KQAModule)
+        if trainer.is_global_zero:
+            with folder_written_whole(_folder(trainer).adapter) as scratch:
+                pl_module.export_adapter(scratch)
+        trainer.strategy.barrier("the adapter is written")
+
+    def _export_best(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Write best.ckpt's adapters to ``adapter/``, where a run was stopped between the one and the other."""
+        best = read_checkpoint(_folder(trainer).best)["state_dict"]
+        with torch.no_grad():
+            tensors = {name: tensor for name, tensor in pl_module.named_parameters() if name in best}
+            present = {name: tensor.clone() for name, tensor in tensors.items()}
+            for name, tensor in tensors.items():
+                tensor.copy_(best[name])
+            self._export(trainer, pl_module)
+            for name, tensor in tensors.items():
+                tensor.copy_(present[name])
+
+
+def _folder(trainer: Trainer) -> RunFolder:
+    assert isinstance(trainer, KQATrainer)
+    return trainer.folder
+
+
+def _is_newer(folder: RunFolder) -> bool:
+    """Whether the adapter was written after best.ckpt, as it is each time."""
+    weights = folder.adapter / "adapter_model.safetensors"
+    return weights.is_file() and weights.stat().st_mtime >= folder.best.stat().st_mtime
+
+
+def _validation_is_next(trainer: Trainer, batch_idx: int) -> bool:
+    """Whether the schedule has a validation, or the epoch's end with one, after this batch."""
+    if trainer.is_last_batch:
+        return True
+    every_n_epochs, every_n_batches = trainer.check_val_every_n_epoch, trainer.val_check_batch
+    if not trainer.enable_validation or every_n_batches in (None, math.inf):
+        return False
+    if every_n_epochs is None:
+        return (trainer.fit_loop.total_batch_idx + 1) % every_n_batches == 0
+    return (trainer.current_epoch + 1) % every_n_epochs == 0 and (batch_idx + 1) % every_n_batches == 0

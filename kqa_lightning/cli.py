@@ -1,0 +1,133 @@
+"""The command line's LightningCLI: which classes, which defaults, which links."""
+
+import logging
+import sys
+import warnings
+
+from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
+
+import callbacks  # also makes their names known to `class_path`
+from kqa_lightning import __version__
+from kqa_lightning.__main__ import COMMANDS
+from kqa_lightning.arguments import KQAArgumentParser
+from kqa_lightning.checkpoints import CheckpointFiles
+from kqa_lightning.config_files import ConfigFile
+from kqa_lightning.curves import Curves
+from kqa_lightning.data.datamodule import KQADataModule
+from kqa_lightning.errors import KQAError
+from kqa_lightning.model.module import KQAModule
+from kqa_lightning.trainer import KQATrainer
+
+TRAINER_DEFAULTS = {
+    "default_root_dir": "runs",
+    "max_epochs": 1,
+    "devices": 1,
+    "log_every_n_steps": 1,
+    # A validation before training would move the random generators, and says nothing of the training.
+    "num_sanity_val_steps": 0,
+    "enable_checkpointing": False,  # RunCheckpoint does it
+    "enable_model_summary": False,
+    "use_distributed_sampler": False,  # the data module's batch sampler knows its place
+}
+
+
+class KQACLI(LightningCLI):
+    """One group of settings for each part, the same ones for every command, so that one YAML serves all."""
+
+    def __init__(self, args: ArgsType = None) -> None:
+        super().__init__(
+            KQAModule,
+            KQADataModule,
+            trainer_class=KQATrainer,
+            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [callbacks.ResultPrinter(), callbacks.SignalExit()]},
+            save_config_callback=callbacks.RunConfig,
+            seed_everything_default=0,
+            parser_class=KQAArgumentParser,
+            parser_kwargs={"allow_abbrev": False},
+            args=args,
+            auto_configure_optimizers=False,
+            load_from_checkpoint_support=False,
+        )
+
+    @staticmethod
+    def subcommands() -> dict[str, set[str]]:
+        """The commands, with those of their arguments that are no options."""
+        return {command: {"model", "datamodule"} for command in COMMANDS}
+
+    def init_parser(self, **kwargs: object) -> LightningArgumentParser:
+        """A parser whose --config finds the bundled configurations by name."""
+        parser = self.parser_class(dump_header=[f"kqa_lightning {__version__}"], **kwargs)
+        parser.add_argument("-c", "--config", action=ConfigFile, help="A YAML file, or the name of a bundled one.")
+        return parser
+
+    def add_arguments_to_parser(self, parser: LightningArgumentParser) -> None:
+        """Groups beside trainer, model and data, and what follows from another setting."""
+        parser.add_lightning_class_args(callbacks.RunCheckpoint, "checkpoint")
+        parser.add_lightning_class_args(callbacks.AnswerEvaluation, "answer_evaluation")
+        parser.add_lightning_class_args(callbacks.PredictionWriter, "prediction_writer")
+        parser.link_arguments("model.base_model", "data.base_model")
+
+    def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
+        """Parse, and keep the checkpoint's path from LightningCLI, which would take settings from the file."""
+        self.config = parser.parse_args(args)
+        self.ckpt_path = self.config[self.config.subcommand].pop("ckpt_path")
+
+    def before_instantiate_classes(self) -> None:
+        """Name the file that the settings are saved in after the command."""
+        self.save_config_kwargs = {"config_filename": f"{self.subcommand}.yaml"}
+
+    def instantiate_trainer(self, **kwargs: object) -> Trainer:
+        """The trainer, with curves in its root dir where it trains."""
+        given = self._get(self.config_init, "trainer")
+        logger = given["logger"]
+        if self.subcommand != "fit":
+            logger = False
+        elif logger in (None, True):
+            logger = Curves(given["default_root_dir"])
+        monitors = [LearningRateMonitor("step")] if logger else []
+        plugins = given["plugins"] or []
+        try:
+            return super().instantiate_trainer(
+                logger=logger,
+                callbacks=[*_as_list(given["callbacks"]), *monitors],
+                plugins=[*_as_list(plugins), CheckpointFiles()],
+                **kwargs,
+            )
+        except (TypeError, ValueError) as error:
+            raise KQAError(f"--trainer: {error}") from error
+
+    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
+        return {**super()._prepare_subcommand_kwargs(subcommand), "ckpt_path": self.ckpt_path}
+
+
+def run(args: list[str]) -> int:
+    """Run a command and return its exit status; see `kqa_lightning.__main__.main`."""
+    _quieten()
+    try:
+        KQACLI(args)
+    except (KQAError, MisconfigurationException) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    except SIGTERMException:
+        return 143
+    except KeyboardInterrupt:
+        return 130
+    except SystemExit as stop:
+        # Lightning turns an interrupt into SystemExit(1).
+        return 130 if isinstance(stop.__context__, KeyboardInterrupt) else int(stop.code or 0)
+    return 0
+
+
+def _quieten() -> None:
+    """Silence notes of the libraries on what is as it should be."""
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for message in (".*does not have many workers.*", ".*isinstance.treespec, LeafSpec.*"):
+        warnings.filterwarnings("ignore", message=message)
+
+
+def _as_list(value: object) -> list:
+    return value if isinstance(value, list) else [] if value is None else [value]

@@ -1,0 +1,215 @@
+"""The LightningDataModule: tables in, packed batches out, everything checked before a model is loaded."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import datasets
+import torch
+from lightning.pytorch import LightningDataModule
+from torch.utils.data import DataLoader, Dataset
+
+from kqa_lightning.assets import SAMPLE
+from kqa_lightning.data.articles import encode_table
+from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, load_tokenizer
+from kqa_lightning.data.packing import PackedBatch, pack
+from kqa_lightning.data.prompts import Prompt
+from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
+from kqa_lightning.data.splits import split_articles
+from kqa_lightning.data.tables import PARTS, Part, load_table
+from kqa_lightning.errors import KQAError
+
+# What each stage of Lightning needs.
+STAGE_PARTS: dict[str | None, tuple[Part, ...]] = {
+    "fit": ("train", "val"),
+    "validate": ("val",),
+    "test": ("test",),
+    "predict": ("predict",),
+    None: PARTS,
+}
+
+
+class PackedArticles(Dataset[PackedBatch]):
+    """Rows to be packed; indexed by a list of them, it gives the batch.
+
+    Args:
+        articles: the rows.
+        pad_id: fills the shorter rows of a batch.
+    """
+
+    def __init__(self, articles: Sequence[EncodedArticle], pad_id: int) -> None:
+        self.articles = articles
+        self.pad_id = pad_id
+
+    def __len__(self) -> int:
+        """Rows, not batches."""
+        return len(self.articles)
+
+    def __getitem__(self, rows: int | list[int]) -> PackedBatch:
+        """Return one row, or several, as a batch."""
+        chosen = [rows] if isinstance(rows, int) else rows
+        return pack([self.articles[row] for row in chosen], self.pad_id)
+
+
+class KQADataModule(LightningDataModule):
+    """Questions on articles, from tables to packed batches.
+
+    A table is a CSV, TSV, JSONL, Parquet or KorQuAD/SQuAD JSON file, a hub data set (owner/name, or
+    owner/name:split) or "sample", the bundled data. Its columns are id, context, question and answer; a
+    table to predict on needs no answer.
+
+    Args:
+        base_model: Hub id or folder of the base model, for its tokenizer; tiny-gemma2, tiny-eeve and
+            tiny-nous are bundled.
+        prompt: The prompt of the base model's family: Gemma2Prompt, EEVEPrompt or NousPrompt.
+        train_path: Table to train on; "sample" brings its own validation and test parts.
+        val_path: Table to validate on; without one, whole articles are split off the training table.
+        test_path: Table to test on.
+        predict_path: Table to predict on; the test table where it is not given.
+        val_fraction: Share of the articles to split off for validation, between 0 and 1.
+        max_length: Most tokens of an article with one question and its answer; longer articles are cut,
+            at a sentence end where there is one.
+        tokens_per_batch: Most tokens of a padded batch, of which a longer article has one alone; null for
+            one article a batch.
+        share_articles: Whether all questions of an article share one row, so that it is computed once.
+        columns: The table's own column names, for example {"context": "본문"}.
+        num_workers: Processes that pack batches ahead; 0 packs in the training process.
+        seed: Of the validation split and of the order of training.
+    """
+
+    def __init__(
+        self,
+        base_model: str,
+        prompt: Prompt,
+        train_path: str | None = None,
+        val_path: str | None = None,
+        test_path: str | None = None,
+        predict_path: str | None = None,
+        val_fraction: float = 0.1,
+        max_length: int = 2048,
+        tokens_per_batch: int | None = None,
+        share_articles: bool = True,
+        columns: dict[str, str] | None = None,
+        num_workers: int = 0,
+        seed: int = 0,
+    ) -> None:
+        super().__init__()
+        self.base_model = base_model
+        self.prompt = prompt
+        self.paths = _with_sample_parts(
+            {"train": train_path, "val": val_path, "test": test_path, "predict": predict_path}
+        )
+        self.val_fraction = val_fraction
+        self.max_length = max_length
+        self.tokens_per_batch = tokens_per_batch
+        self.share_articles = share_articles
+        self.columns = columns
+        self.num_workers = num_workers
+        self.seed = seed
+        self.tables: dict[str, datasets.Dataset] = {}
+        self.articles: dict[str, list[EncodedArticle]] = {}
+        self.encoder: PromptEncoder
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read, check and encode what ``stage`` needs; what is there from an earlier stage stays.
+
+        Without a stage, all parts that have a table are prepared.
+
+        Raises:
+            KQAError: naming the flag, file or rows that are wrong.
+        """
+        self._check_settings()
+        parts = STAGE_PARTS[stage]
+        if stage is None:
+            parts = tuple(
+                part for part in parts if self.paths[part] or (part == "val" and self.paths["train"])
+            )
+        for part in parts:
+            self._read(part, stage)
+        if not hasattr(self, "encoder"):
+            self.encoder = PromptEncoder(load_tokenizer(self.base_model), self.prompt, self.max_length)
+        for part in parts:
+            if part not in self.articles:
+                self.articles[part] = self._encode(part)
+
+    def train_dataloader(self) -> ResumableLoader:
+        """Shuffled batches; the loader's state brings an interrupted epoch to its next batch."""
+        return ResumableLoader(**self._loader("train", shuffle=True))
+
+    def val_dataloader(self) -> DataLoader[PackedBatch]:
+        """The validation articles in the order of the table."""
+        return DataLoader(**self._loader("val"))
+
+    def test_dataloader(self) -> DataLoader[PackedBatch]:
+        """The test articles in the order of the table."""
+        return DataLoader(**self._loader("test"))
+
+    def predict_dataloader(self) -> DataLoader[PackedBatch]:
+        """The articles to predict on, in the order of the table."""
+        return DataLoader(**self._loader("predict"))
+
+    def _check_settings(self) -> None:
+        if not 0 < self.val_fraction < 1:
+            raise KQAError(f"--data.val_fraction {self.val_fraction} is to be between 0 and 1")
+        for name, least in (("max_length", 1), ("tokens_per_batch", 1), ("num_workers", 0)):
+            value = getattr(self, name)
+            if value is not None and value < least:
+                raise KQAError(f"--data.{name} {value} is to be at least {least}")
+
+    def _read(self, part: Part, stage: str | None) -> None:
+        """Read one part's table, or split the training table where validation has none of its own."""
+        if part in self.tables:
+            return
+        split = part in ("train", "val") and self.paths["val"] is None
+        source = self.paths["train" if split else part]
+        if source is None:
+            flags = {
+                "val": "--data.val_path or --data.train_path",
+                "predict": "--data.predict_path or --data.test_path",
+            }
+            raise KQAError(f"{stage} needs {flags.get(part, f'--data.{part}_path')}: a table, or sample")
+        table = load_table(
+            source, "train" if split else part, self.columns, require_answers=part != "predict"
+        )
+        if split:
+            train, val = split_articles(table["context"], self.val_fraction, self.seed)
+            self.tables.update(train=table.select(train), val=table.select(val))
+        else:
+            self.tables[part] = table
+
+    def _encode(self, part: Part) -> list[EncodedArticle]:
+        # A row is no longer than a batch may be, so that the memory of a step is bounded.
+        row_limit = max(self.max_length, self.tokens_per_batch or 0)
+        return encode_table(
+            self.tables[part],
+            self.encoder,
+            "train" if part == "train" else "inference",
+            row_limit,
+            self.share_articles,
+            name=f"the {part} table",
+        )
+
+    def _loader(self, part: Part, shuffle: bool = False) -> dict[str, Any]:
+        articles = self.articles[part]
+        sampler = ArticleBatchSampler(
+            [len(article) for article in articles],
+            self.tokens_per_batch,
+            shuffle=shuffle,
+            seed=self.seed,
+            rank=self.trainer.global_rank if self.trainer else 0,
+            world_size=self.trainer.world_size if self.trainer else 1,
+        )
+        return {
+            "dataset": PackedArticles(articles, self.encoder.pad_id),
+            "sampler": sampler,
+            "batch_size": None,  # the sampler makes the batches
+            "num_workers": self.num_workers,
+            # Its own, because a loader otherwise draws from the global one, on which dropout depends.
+            "generator": torch.Generator().manual_seed(self.seed),
+        }
+
+
+def _with_sample_parts(paths: dict[str, str | None]) -> dict[str, str | None]:
+    """Give the bundled training table its validation and test parts; predict on the test table by default."""
+    if paths["train"] == SAMPLE:
+        paths = paths | {part: paths[part] or SAMPLE for part in ("val", "test")}
+    return paths | {"predict": paths["predict"] or paths["test"]}

@@ -1,0 +1,220 @@
+"""Rendered prompts as token ids: what questions share, each question, and what is to be learned."""
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import cast
+
+from transformers import PreTrainedTokenizerBase
+
+from kqa_lightning.data.cutting import cut_to_fit
+from kqa_lightning.data.prompts import BOS, EOS, Prompt, Segment, Stage
+from kqa_lightning.data.text_encoder import TextEncoder, load_tokenizer
+from kqa_lightning.errors import KQAError
+
+__all__ = ["EncodedArticle", "EncodedQuestion", "PromptEncoder", "Question", "TooLong", "load_tokenizer"]
+
+Question = tuple[int, str, str | None]  # row of the table, question, gold answer where it is known
+
+
+@dataclass(frozen=True)
+class EncodedQuestion:
+    """One question of an article.
+
+    Args:
+        row: its index in the table it came from.
+        question_ids: all ids between the article and the answer, turn markers included.
+        answer_ids: the gold answer and the end tokens to be learned; empty where no gold is known.
+    """
+
+    row: int
+    question_ids: tuple[int, ...]
+    answer_ids: tuple[int, ...]
+
+    def __len__(self) -> int:
+        """Tokens of the question and its answer."""
+        return len(self.question_ids) + len(self.answer_ids)
+
+
+@dataclass(frozen=True)
+class EncodedArticle:
+    """An article and questions about it.
+
+    Args:
+        prefix_ids: BOS, the system's text and the article: the same for all its questions.
+        questions: one or more.
+        cut: whether the article was too long and lost its end.
+    """
+
+    prefix_ids: tuple[int, ...]
+    questions: tuple[EncodedQuestion, ...]
+    cut: bool
+
+    def __len__(self) -> int:
+        """Tokens of the packed row: the article once and all its questions."""
+        return len(self.prefix_ids) + sum(map(len, self.questions))
+
+
+class TooLong(KQAError):
+    """Questions that leave no room for an article.
+
+    Args:
+        rows: their indices in the table.
+        max_length: the limit they exceed, in tokens.
+    """
+
+    def __init__(self, rows: Sequence[int], max_length: int) -> None:
+        super().__init__(f"too long for max_length {max_length} even without its article: row {rows[0] + 1}")
+        self.rows = list(rows)
+
+
+class PromptEncoder:
+    """One tokenizer and one prompt family.
+
+    Control tokens come from the template alone, and every sequence begins with exactly one BOS where the
+    tokenizer has one. Article, question and answer are encoded as plain text, each apart: what is
+    supervised is what the model has to produce after the prompt, and ids decode to the rendered text to
+    the byte.
+
+    Args:
+        tokenizer: a fast tokenizer.
+        prompt: the family's template.
+        max_length: the most tokens of an article with one question (and, in training, its answer).
+
+    Raises:
+        KQAError: where the tokenizer lacks a control token of the template, or spells one out of plain text.
+    """
+
+    def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_length: int) -> None:
+        self.tokenizer = tokenizer
+        self.prompt = prompt
+        self.max_length = max_length
+        self.text = TextEncoder(tokenizer)
+        self._controls = self._find_controls()
+        self._check_text_reaches_no_control()
+        self.end_ids = tuple(dict.fromkeys(self._controls[segment.text] for segment in prompt.ending()))
+        # Padding is told from text by position, so any id does.
+        pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
+        self.pad_id: int = 0 if pad_id is None else pad_id
+
+    def encode_article(self, context: str, questions: Sequence[Question], stage: Stage) -> EncodedArticle:
+        """Encode one article; see `encode_articles`."""
+        return self.encode_articles([(context, questions)], stage)[0]
+
+    def encode_articles(
+        self, articles: Sequence[tuple[str, Sequence[Question]]], stage: Stage
+    ) -> list[EncodedArticle]:
+        """Encode articles with their questions in one go.
+
+        An article that does not fit ``max_length`` together with its longest question loses its end, at a
+        sentence end where there is one. Questions and answers are never cut. At inference the gold answer
+        plays no part in this, so that what a model is asked does not depend on it.
+
+        Raises:
+            TooLong: where questions leave no room for the article; all of them are named.
+        """
+        flat = [question for _, questions in articles for question in questions]
+        prefixes = self._encode([self._prefix(context, stage) for context, _ in articles])
+        asked = self._encode([self.prompt.question(question, stage) for _, question, _ in flat])
+        ending = self.prompt.ending()
+        golds = self._encode([[] if gold is None else [Segment(gold), *ending] for *_, gold in flat])
+        encoded = iter(
+            EncodedQuestion(row, question_ids, answer_ids)
+            for (row, _, _), question_ids, answer_ids in zip(flat, asked, golds, strict=True)
+        )
+        result: list[EncodedArticle] = []
+        too_long: list[int] = []
+        for (context, questions), prefix_ids in zip(articles, prefixes, strict=True):
+            own = tuple(next(encoded) for _ in questions)
+            room = self.max_length - max(_counted(question, stage) for question in own)
+            cut = len(prefix_ids) > room
+            fitting = self._cut(context, len(prefix_ids), room, stage) if cut else prefix_ids
+            if fitting is None:
+                too_long += self._without_room(own, stage)
+            else:
+                result.append(EncodedArticle(fitting, own, cut))
+        if too_long:
+            raise TooLong(too_long, self.max_length)
+        return result
+
+    def decode_answer(self, token_ids: Sequence[int]) -> tuple[str, str]:
+        """Return the answer in generated ids, and the raw text it was taken from.
+
+        The raw text ends before the first end token. The answer is its first line with anything in it, up
+        to the prompt's first stop string, stripped and in Unicode's composed form (NFC).
+        """
+        end = next((index for index, one in enumerate(token_ids) if one in self.end_ids), len(token_ids))
+        raw = self.text.decode(token_ids[:end])
+        answer = re.split(r"[\r\n]", raw.lstrip(), maxsplit=1)[0]
+        for stop in self.prompt.stop_strings:
+            answer = answer.partition(stop)[0]
+        return unicodedata.normalize("NFC", answer.strip()), raw
+
+    def render(self, segments: Sequence[Segment]) -> str:
+        """Return segments as a reader sees them, control tokens by the tokenizer's names."""
+        return "".join(self._name(segment) if segment.control else segment.text for segment in segments)
+
+    def _prefix(self, context: str, stage: Stage) -> list[Segment]:
+        """The prompt's prefix, with the BOS that a tokenizer adds where the template is silent about it."""
+        segments = self.prompt.prefix(context, stage)
+        return segments if BOS in segments or self.tokenizer.bos_token is None else [BOS, *segments]
+
+    def _encode(self, batch: Sequence[Sequence[Segment]]) -> list[tuple[int, ...]]:
+        texts = list(dict.fromkeys(s.text for segments in batch for s in segments if not s.control))
+        ids = dict(zip(texts, self.text.encode_batch(texts), strict=True))
+        return [
+            tuple(
+                chain.from_iterable([self._controls[s.text]] if s.control else ids[s.text] for s in segments)
+            )
+            for segments in batch
+        ]
+
+    def _cut(self, context: str, length: int, room: int, stage: Stage) -> tuple[int, ...] | None:
+        starts = self.text.token_starts(context)
+        template = length - len(starts)
+        return cut_to_fit(
+            context, starts, room, template, lambda kept: self._encode([self._prefix(kept, stage)])[0]
+        )
+
+    def _without_room(self, questions: Sequence[EncodedQuestion], stage: Stage) -> list[int]:
+        longest = max(_counted(question, stage) for question in questions)
+        template = len(self._encode([self._prefix("", stage)])[0])
+        alone = [q.row for q in questions if template + _counted(q, stage) >= self.max_length]
+        return alone or [q.row for q in questions if _counted(q, stage) == longest]
+
+    def _find_controls(self) -> dict[str, int]:
+        stages: tuple[Stage, ...] = ("train", "inference")
+        segments = [s for stage in stages for s in self._prefix("", stage) + self.prompt.question("", stage)]
+        controls: dict[str, int] = {}
+        for segment in (s for s in segments + self.prompt.ending() if s.control):
+            name = self._name(segment)
+            token_id = cast(int | None, self.tokenizer.convert_tokens_to_ids(name)) if name else None
+            if token_id is None or token_id == self.tokenizer.unk_token_id:
+                raise KQAError(
+                    f"--data.prompt {type(self.prompt).__name__}: the tokenizer {self.tokenizer.name_or_path}"
+                    f" has no control token {segment.text!r}; choose the prompt of that base model's family"
+                )
+            controls[segment.text] = token_id
+        return controls
+
+    def _check_text_reaches_no_control(self) -> None:
+        """Control tokens are the template's and those the tokenizer calls special; merges must make none."""
+        names = {str(self.tokenizer.convert_ids_to_tokens(control)) for control in self._controls.values()}
+        # The unknown token is no control: what a vocabulary cannot spell becomes it.
+        for name in names.union(self.tokenizer.all_special_tokens) - {self.tokenizer.unk_token}:
+            if self.tokenizer.convert_tokens_to_ids(name) in self.text.encode(name):
+                raise KQAError(
+                    f"the tokenizer {self.tokenizer.name_or_path} spells its control token {name!r} out of"
+                    " plain text, so an article could end an answer; use a tokenizer that keeps it apart"
+                )
+
+    def _name(self, segment: Segment) -> str:
+        if segment in (BOS, EOS):
+            return (self.tokenizer.bos_token if segment == BOS else self.tokenizer.eos_token) or ""
+        return segment.text
+
+
+def _counted(question: EncodedQuestion, stage: Stage) -> int:
+    return len(question) if stage == "train" else len(question.question_ids)

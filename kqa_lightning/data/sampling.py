@@ -1,0 +1,151 @@
+"""Which articles make up each batch, in which order, and where an interrupted epoch goes on."""
+
+import random
+from collections.abc import Iterator, Sequence
+from itertools import islice
+from typing import Any
+
+from torch.utils.data import DataLoader, Sampler
+
+from kqa_lightning.errors import KQAError
+
+
+class ArticleBatchSampler(Sampler[list[int]]):
+    """Batches of row indices under a token budget, each row once an epoch.
+
+    Shuffled, rows of like length share a batch, so that little of it is padding; where the batches end
+    depends on the lengths alone, so every epoch has equally many. Not shuffled, batches and rows keep the
+    order of the table. The order follows from seed and epoch, and from nothing else.
+
+    Args:
+        lengths: the tokens of each row.
+        tokens_per_batch: the most tokens of a padded batch (a longer row has a batch of its own); None
+            for one row a batch.
+        shuffle: whether the order changes from epoch to epoch.
+        seed: of the order.
+        rank: which share of the batches is handed out, of ``world_size`` shares. Shuffled, all ranks hand
+            out equally many, for which at most ``world_size - 1`` batches are handed out twice.
+        world_size: number of processes that share an epoch.
+    """
+
+    def __init__(
+        self,
+        lengths: Sequence[int],
+        tokens_per_batch: int | None = None,
+        *,
+        shuffle: bool = True,
+        seed: int = 0,
+        rank: int = 0,
+        world_size: int = 1,
+    ) -> None:
+        self.lengths = list(lengths)
+        self.tokens_per_batch = tokens_per_batch
+        self.shuffle = shuffle
+        self.seed = seed
+        self.rank = rank
+        self.world_size = world_size
+        self.epoch = 0
+        self.count = 0  # batches of this epoch handed out
+        self.start = (
+            0  # batches of this epoch to pass over, once: they were handed out before an interruption
+        )
+        self._length = len(self._share())
+
+    def __len__(self) -> int:
+        """Batches of a whole epoch on this rank."""
+        return self._length
+
+    def __iter__(self) -> Iterator[list[int]]:
+        """Hand out what is left of the epoch.
+
+        A generator, so that nothing is settled before the first batch is asked for: Lightning calls
+        ``iter`` before ``set_epoch``.
+        """
+        self.count, self.start = self.start, 0
+        for batch in islice(self._share(), self.count, None):
+            self.count += 1
+            yield batch
+
+    def set_epoch(self, epoch: int) -> None:
+        """Choose the epoch; a new one begins at its first batch."""
+        if epoch != self.epoch:
+            self.epoch, self.count, self.start = epoch, 0, 0
+
+    def state_dict(self) -> dict[str, int]:
+        """Return the epoch, the batches of it handed out so far, and how many it has."""
+        return {"epoch": self.epoch, "count": self.count, "length": len(self)}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches of ``state``.
+
+        Raises:
+            KQAError: where the epoch was interrupted and has another number of batches now.
+        """
+        if 0 < state["count"] < state["length"] != len(self):
+            raise KQAError(
+                f"the checkpoint stopped after {state['count']} of {state['length']} batches of an epoch, and"
+                f" the data now make {len(self)}: to go on, pass the same table and the same --data flags"
+            )
+        self.epoch, self.count = state["epoch"], state["count"]
+        self.start = min(state["count"], len(self))
+
+    def _share(self) -> list[list[int]]:
+        batches = self._batches()
+        if not self.shuffle:
+            return batches[self.rank :: self.world_size]
+        per_rank = -(-len(batches) // self.world_size)
+        repeated = (batches * self.world_size)[: per_rank * self.world_size]
+        return repeated[self.rank :: self.world_size]
+
+    def _batches(self) -> list[list[int]]:
+        """Return the batches of all ranks in this epoch's order."""
+        order = list(range(len(self.lengths)))
+        if not self.shuffle:
+            return self._fill(order)
+        generator = random.Random(f"{self.seed}/{self.epoch}")
+        generator.shuffle(order)
+        if self.tokens_per_batch is not None:
+            order.sort(key=lambda row: self.lengths[row])  # stable: rows of one length stay shuffled
+        batches = self._fill(order)
+        generator.shuffle(batches)
+        return batches
+
+    def _fill(self, order: Sequence[int]) -> list[list[int]]:
+        if self.tokens_per_batch is None:
+            return [[row] for row in order]
+        batches: list[list[int]] = []
+        longest = 0
+        for row in order:
+            longest = max(longest, self.lengths[row])
+            if not batches or longest * (len(batches[-1]) + 1) > self.tokens_per_batch:
+                batches.append([])
+                longest = self.lengths[row]
+            batches[-1].append(row)
+        return batches
+
+
+class ResumableLoader(DataLoader[Any]):
+    """A DataLoader over an `ArticleBatchSampler` whose state says how many batches reached the training loop.
+
+    The sampler alone cannot say that: loader workers draw from it ahead of the training. Lightning stores
+    the state of the training loader in its checkpoints and brings it back. With another sampler
+    (Lightning puts its own in place for ``overfit_batches``) there is no state to keep.
+    """
+
+    def __iter__(self) -> Iterator[Any]:  # type: ignore[override]
+        """Hand out batches, each counted before; a generator for the same reason as the sampler's."""
+        sampler = self.sampler
+        first = sampler.start if isinstance(sampler, ArticleBatchSampler) else 0
+        for count, batch in enumerate(super().__iter__(), start=first + 1):
+            if isinstance(sampler, ArticleBatchSampler):
+                sampler.count = count
+            yield batch
+
+    def state_dict(self) -> dict[str, int]:
+        """Return where the epoch stands."""
+        return self.sampler.state_dict() if isinstance(self.sampler, ArticleBatchSampler) else {}
+
+    def load_state_dict(self, state: dict[str, int]) -> None:
+        """Go on after the batches of ``state``."""
+        if state and isinstance(self.sampler, ArticleBatchSampler):
+            self.sampler.load_state_dict(state)

@@ -1,0 +1,56 @@
+"""Writing files and folders so that a reader never meets half of one."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[Path]:
+    """Give a path beside ``target`` to write; when that went well it is flushed to disk and becomes ``target``.
+
+    What stood at ``target`` stands there until then, and stays where writing fails.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch = _scratch(target)
+    try:
+        yield scratch
+        _flush(scratch)
+        scratch.replace(target)
+        _flush(target.parent)
+    finally:
+        scratch.unlink(missing_ok=True)
+
+
+@contextmanager
+def folder_written_whole(target: Path) -> Iterator[Path]:
+    """The same for a folder of files; an earlier one is gone only once the new one is complete."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    scratch, earlier = _scratch(target), target.with_name(f".{target.name}.earlier")
+    try:
+        yield scratch
+        for file in scratch.iterdir():
+            _flush(file)
+        shutil.rmtree(earlier, ignore_errors=True)
+        if target.exists():
+            target.rename(earlier)
+        scratch.rename(target)
+        _flush(target.parent)
+        shutil.rmtree(earlier, ignore_errors=True)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _scratch(target: Path) -> Path:
+    return target.with_name(f".{target.name}.{os.getpid()}.tmp")
+
+
+def _flush(path: Path) -> None:
+    """Wait until a file, or the names in a folder, have reached the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

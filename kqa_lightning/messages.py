@@ -1,0 +1,11 @@
+"""What a run says to the person before it."""
+
+import sys
+
+from lightning.pytorch.utilities import rank_zero_only
+
+
+@rank_zero_only
+def say(text: str) -> None:
+    """Print one line on stderr, from one process alone: stdout is for results."""
+    print(text, file=sys.stderr, flush=True)

@@ -1,0 +1,257 @@
+"""AnswerGenerator: answers all questions of an article on one computation of the article."""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from kqa_lightning.model.masks import ARTICLE, PADDING, attention_mask
+
+if TYPE_CHECKING:
+    from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
+
+_QUESTION = 1  # each decoded row holds one question, so one segment number serves all
+
+
+@dataclass(frozen=True)
+class GeneratedAnswer:
+    """A generated continuation.
+
+    Args:
+        token_ids: The generated ids, the end token included where one was generated.
+        logprob_sum: Sum of the tokens' natural log-probabilities, the end token's included.
+        logprob_mean: That sum divided by the number of tokens.
+    """
+
+    token_ids: tuple[int, ...]
+    logprob_sum: float
+    logprob_mean: float
+
+
+@dataclass(frozen=True)
+class _Prefix:
+    """Articles computed once: their cache, and what its columns are (int64 [articles, columns])."""
+
+    cache: DynamicCache
+    segments: Tensor
+    position_ids: Tensor
+    lengths: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One question to decode: where its article is in the prefix, and where its answer goes."""
+
+    slot: int
+    article: int
+    index: int
+    question: "EncodedQuestion"
+
+
+class AnswerGenerator:
+    """Greedy decoding of the questions of an article, batched on one cache of the article.
+
+    The cache keeps every column, and masks are built here from positions. So padding between article and question
+    is exact on every layer, a sliding window that the article exceeds included: transformers' own sliding cache
+    counts columns and would drop real tokens for padding.
+
+    Args:
+        model: The model, in eval mode; gradients are off here.
+        end_ids: Ids that end an answer.
+        pad_id: Id to fill up with; never seen by a real token.
+        max_new_tokens: Most tokens an answer gets.
+        tokens_per_batch: Bound on rows times columns of what is computed at once, prefix and answer included.
+        should_stop: Called with the ids of an unfinished answer after each of its tokens; true ends that answer.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel | PeftModel,
+        end_ids: Sequence[int],
+        pad_id: int,
+        max_new_tokens: int = 64,
+        tokens_per_batch: int = 16384,
+        should_stop: Callable[[Sequence[int]], bool] | None = None,
+    ) -> None:
+        if max_new_tokens < 1:
+            raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}")
+        embeddings = model.get_input_embeddings().weight
+        self.model = model
+        self.pad_id = pad_id
+        self.max_new_tokens = max_new_tokens
+        self.tokens_per_batch = tokens_per_batch
+        self.should_stop = should_stop
+        self._dtype, self._device = embeddings.dtype, embeddings.device
+        self._end_ids = torch.tensor(tuple(end_ids), dtype=torch.long, device=self._device)
+
+    def generate(self, article: "EncodedArticle") -> list[list[GeneratedAnswer]]:
+        """The candidates of each question of one article, in the questions' order."""
+        return self.generate_all([article])[0]
+
+    @torch.no_grad()
+    def generate_all(self, articles: "Sequence[EncodedArticle]") -> list[list[list[GeneratedAnswer]]]:
+        """The candidates of each question of each article, in the order given: [article][question][candidate].
+
+        Raises:
+            ValueError: an article or question without tokens.
+        """
+        if any(not a.prefix_ids or any(not q.question_ids for q in a.questions) for a in articles):
+            raise ValueError("an article and a question need at least one token each")
+        answers: list[list[list[GeneratedAnswer]]] = [[[] for _ in article.questions] for article in articles]
+        for members in self._article_groups(articles):
+            prefix = self._prefill([articles[i] for i in members])
+            rows = [
+                _Row(slot, i, index, question)
+                for slot, i in enumerate(members)
+                for index, question in enumerate(articles[i].questions)
+            ]
+            for group in self._question_groups(rows, prefix.lengths):
+                for row, answer in zip(group, self._decode(prefix, group), strict=True):
+                    answers[row.article][row.index] = [answer]
+        return answers
+
+    def _article_groups(self, articles: "Sequence[EncodedArticle]") -> Iterator[list[int]]:
+        """Consecutive articles whose prefixes are computed together."""
+        group: list[int] = []
+        longest = 0
+        for i, article in enumerate(articles):
+            if not article.questions:
+                continue
+            longest = max(longest, len(article.prefix_ids))
+            if group and (len(group) + 1) * longest > self.tokens_per_batch:
+                yield group
+                group, longest = [], len(article.prefix_ids)
+            group.append(i)
+        if group:
+            yield group
+
+    def _question_groups(self, rows: Sequence[_Row], lengths: Sequence[int]) -> Iterator[list[_Row]]:
+        """Consecutive questions that are decoded together."""
+        group: list[_Row] = []
+        prefix = suffix = 0
+        for row in rows:
+            prefix, suffix = max(prefix, lengths[row.slot]), max(suffix, len(row.question.question_ids))
+            width = prefix + suffix + self.max_new_tokens
+            if group and (len(group) + 1) * width > self.tokens_per_batch:
+                yield group
+                group, prefix, suffix = [], lengths[row.slot], len(row.question.question_ids)
+            group.append(row)
+        if group:
+            yield group
+
+    def _prefill(self, articles: "Sequence[EncodedArticle]") -> _Prefix:
+        """Compute the articles [articles, longest], padded on the right."""
+        lengths = tuple(len(article.prefix_ids) for article in articles)
+        columns = torch.arange(max(lengths), device=self._device).expand(len(articles), -1)
+        real = columns < torch.tensor(lengths, device=self._device)[:, None]
+        input_ids = torch.full(columns.shape, self.pad_id, device=self._device)
+        input_ids[real] = torch.tensor([t for a in articles for t in a.prefix_ids], device=self._device)
+        segments = torch.where(real, ARTICLE, PADDING)
+        cache = DynamicCache()
+        mask = attention_mask(self.model.config, segments, columns, self._dtype)
+        self._forward(input_ids, mask, columns, cache)
+        return _Prefix(cache, segments, columns, lengths)
+
+    def _decode(self, prefix: _Prefix, rows: Sequence[_Row]) -> list[GeneratedAnswer]:
+        """Decode ``rows`` together: article | padding | question | answer."""
+        slots = torch.tensor([row.slot for row in rows], device=self._device)
+        width = max(prefix.lengths[row.slot] for row in rows)
+        cache = DynamicCache((keys[slots, :, :width], values[slots, :, :width]) for keys, values, _ in prefix.cache)
+        input_ids, segments, position_ids = self._pad_questions(rows, prefix.lengths)
+        key_segments = torch.cat([prefix.segments[slots, :width], segments], dim=1)
+        key_positions = torch.cat([prefix.position_ids[slots, :width], position_ids], dim=1)
+        decoded = _Decoded(len(rows), self._end_ids, self.should_stop)
+        for step in range(self.max_new_tokens):
+            if step > 0:
+                input_ids, position_ids = decoded.last[:, None], position_ids[:, -1:] + 1
+                segments = torch.full_like(position_ids, _QUESTION)
+                key_segments = torch.cat([key_segments, segments], dim=1)
+                key_positions = torch.cat([key_positions, position_ids], dim=1)
+            mask = attention_mask(
+                self.model.config,
+                segments,
+                position_ids,
+                self._dtype,
+                key_segments=key_segments,
+                key_position_ids=key_positions,
+            )
+            if decoded.append(self._forward(input_ids, mask, position_ids, cache)):
+                break
+        return decoded.answers()
+
+    def _pad_questions(self, rows: Sequence[_Row], lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """The questions' ids, segments and positions, int64 [rows, longest question] each, padded on the left."""
+        width = max(len(row.question.question_ids) for row in rows)
+        ids, segments, positions = [], [], []
+        for row in rows:
+            question, start = row.question.question_ids, lengths[row.slot]
+            padding = width - len(question)
+            ids.append([self.pad_id] * padding + list(question))
+            segments.append([PADDING] * padding + [_QUESTION] * len(question))
+            positions.append([0] * padding + list(range(start, start + len(question))))
+        filled = torch.tensor([ids, segments, positions], device=self._device)
+        return filled[0], filled[1], filled[2]
+
+    def _forward(
+        self, input_ids: Tensor, mask: Tensor | dict[str, Tensor], position_ids: Tensor, cache: DynamicCache
+    ) -> Tensor:
+        """fp32 logits of the last column, [rows, vocabulary]; the cache grows by the columns of ``input_ids``."""
+        output = self.model(
+            input_ids=input_ids,
+            attention_mask=mask,
+            position_ids=position_ids,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1].float()
+
+
+class _Decoded:
+    """The tokens of a batch of answers so far, and which answers are over."""
+
+    def __init__(
+        self, rows: int, end_ids: Tensor, should_stop: Callable[[Sequence[int]], bool] | None
+    ) -> None:
+        self._end_ids, self._should_stop = end_ids, should_stop
+        self._running = torch.ones(rows, dtype=torch.bool, device=end_ids.device)
+        self._lengths = torch.zeros(rows, dtype=torch.long, device=end_ids.device)
+        self._tokens: list[Tensor] = []
+        self._logprobs: list[Tensor] = []
+
+    @property
+    def last(self) -> Tensor:
+        """The newest token of each row, int64 [rows]."""
+        return self._tokens[-1]
+
+    def append(self, logits: Tensor) -> bool:
+        """Take the likeliest token of each row of fp32 [rows, vocabulary]; true when every answer is over."""
+        token = logits.argmax(dim=-1)
+        self._tokens.append(token)
+        self._logprobs.append(logits.log_softmax(dim=-1).gather(1, token[:, None])[:, 0])
+        self._lengths += self._running
+        self._running &= ~torch.isin(token, self._end_ids)
+        if self._should_stop is not None:
+            self._stop_early(self._should_stop)
+        return not bool(self._running.any())
+
+    def answers(self) -> list[GeneratedAnswer]:
+        """What was generated, row by row."""
+        tokens = torch.stack(self._tokens, dim=1).tolist()
+        logprobs = torch.stack(self._logprobs, dim=1).double().tolist()
+        answers = []
+        for row, length in enumerate(self._lengths.tolist()):
+            total = sum(logprobs[row][:length])
+            answers.append(GeneratedAnswer(tuple(tokens[row][:length]), total, total / length))
+        return answers
+
+    def _stop_early(self, should_stop: Callable[[Sequence[int]], bool]) -> None:
+        running = self._running.nonzero()[:, 0].tolist()
+        if running:
+            tokens = torch.stack(self._tokens, dim=1)[running].tolist()
+            over = [row for row, ids in zip(running, tokens, strict=True) if should_stop(ids)]
+            self._running[over] = False

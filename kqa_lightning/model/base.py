@@ -1,0 +1,189 @@
+"""The 4-bit base model and its LoRA adapters: load, attach, and the guards for known faults."""
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+from bitsandbytes.nn import Linear4bit
+from peft import LoraConfig, PeftModel, get_peft_model
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from kqa_lightning.errors import KQAError
+from kqa_lightning.model.source import reading, resolve_source
+
+Quantization = Literal["nf4", "none"]
+Precision = Literal["bf16", "fp16", "fp32"]
+Attention = Literal["eager", "sdpa"]
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
+ALL_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+_PROGRESS_BAR_FROM = 1 << 30  # bytes of weights below which loading takes no time worth a bar
+
+
+@dataclass(frozen=True)
+class LoRA:
+    """Shape of the adapters.
+
+    Args:
+        r: Rank of each adapter.
+        alpha: Numerator of the adapters' scale alpha / r.
+        dropout: Share of an adapter's inputs dropped in training, from 0 to 1.
+        target_modules: Names of the projections that carry an adapter; null for PEFT's choice for the architecture.
+    """
+
+    r: int = 6
+    alpha: int = 8
+    dropout: float = 0.0
+    target_modules: tuple[str, ...] | None = ALL_PROJECTIONS
+
+
+def load_base_model(
+    base_model: str,
+    *,
+    quantization: Quantization = "nf4",
+    precision: Precision = "bf16",
+    attn_implementation: Attention | None = None,
+    device: torch.device | str = "cpu",
+) -> PreTrainedModel:
+    """Load a causal language model from a folder or hub id, frozen, its linear layers in 4 bits.
+
+    Args:
+        base_model: A folder in Hugging Face format with safetensors weights, or a hub id.
+        quantization: ``nf4`` keeps the linear layers (not embeddings and head) in 4 bits, ``none`` keeps them whole.
+        precision: Type of the weights that are not quantised and of all arithmetic.
+        attn_implementation: ``None`` takes the fastest that is right for the architecture.
+        device: Where the weights go; they are quantised there, shard by shard.
+
+    Raises:
+        KQAError: unreachable, incomplete or unsupported base model, or a precision or attention known to be wrong.
+    """
+    source = resolve_source(base_model)
+    with reading(base_model):
+        config = AutoConfig.from_pretrained(source, trust_remote_code=False)
+    attention = choose_attention(config, attn_implementation, precision)
+    with reading(base_model), _progress_bar(source):
+        model, report = AutoModelForCausalLM.from_pretrained(
+            source,
+            config=config,
+            dtype=DTYPES[precision],
+            attn_implementation=attention,
+            quantization_config=_quantization_config(quantization, precision),
+            device_map={"": device},
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # reported below, in one line
+        )
+    _check_complete(base_model, report)
+    model.requires_grad_(False)
+    guard_against_repacking(model)
+    return model
+
+
+def choose_attention(
+    config: PreTrainedConfig, attn_implementation: str | None, precision: Precision
+) -> Attention:
+    """The attention to load ``config`` with.
+
+    Raises:
+        KQAError: what is asked for is unknown, or gives wrong results with this architecture.
+    """
+    soft_capped = config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
+    if soft_capped and precision == "fp16":
+        raise KQAError(
+            f"--model.precision fp16 is numerically unstable with {config.model_type} (its activations exceed fp16's"
+            " range); use bf16 or fp32"
+        )
+    if soft_capped and attn_implementation == "sdpa":
+        raise KQAError(
+            f"--model.attn_implementation sdpa drops the soft cap of {config.model_type}'s attention; use eager"
+        )
+    if attn_implementation not in (None, "eager", "sdpa"):
+        raise KQAError(f"--model.attn_implementation {attn_implementation} is not supported; use eager or sdpa")
+    return "eager" if soft_capped or attn_implementation == "eager" else "sdpa"
+
+
+def attach_lora(model: PreTrainedModel, settings: LoRA, *, gradient_checkpointing: bool = False) -> PeftModel:
+    """Put fp32 LoRA adapters, the only trainable weights, on a frozen base; the result is in training mode.
+
+    ``prepare_model_for_kbit_training`` is not used: it casts embeddings and head to fp32, which for a vocabulary of
+    256,000 costs more memory than the 4-bit layers.
+
+    Raises:
+        KQAError: the settings do not fit the architecture.
+    """
+    targets = settings.target_modules
+    try:
+        config = LoraConfig(
+            r=settings.r,
+            lora_alpha=settings.alpha,
+            lora_dropout=settings.dropout,
+            target_modules=None if targets is None else list(targets),
+            task_type="CAUSAL_LM",
+        )
+        with warnings.catch_warnings():
+            # transformers deprecates one of its own attributes that peft reads; nothing for a user to do.
+            warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
+            adapted = get_peft_model(model, config, autocast_adapter_dtype=True)
+    except ValueError as error:
+        raise KQAError(f"--model.lora does not fit the base model: {' '.join(str(error).split())}") from error
+    if gradient_checkpointing:
+        model.activation_checkpointing_enable({"use_reentrant": False})
+        model.enable_input_require_grads()
+    return adapted.train()
+
+
+def guard_against_repacking(model: torch.nn.Module) -> None:
+    """Keep bitsandbytes from repacking 4-bit weights in place.
+
+    On CPUs with AVX512-BF16, bitsandbytes 0.50.2 repacks a weight on its first forward in eval mode, and training
+    afterwards silently loses the gradient with respect to the layer's input.
+    """
+    for module in model.modules():
+        if isinstance(module, Linear4bit):
+            module.support_avx512bf16_for_cpu = False
+
+
+def _quantization_config(quantization: Quantization, precision: Precision) -> BitsAndBytesConfig | None:
+    if quantization == "none":
+        return None
+    return BitsAndBytesConfig(
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=False,
+        bnb_4bit_compute_dtype=DTYPES[precision],
+    )
+
+
+@contextmanager
+def _progress_bar(source: str) -> Iterator[None]:
+    """Show transformers' progress bar only where there is something to wait for: the hub, or large shards."""
+    folder = Path(source)
+    wanted = not folder.is_dir() or sum(f.stat().st_size for f in folder.glob("*.safetensors")) >= _PROGRESS_BAR_FROM
+    if wanted or not transformers_logging.is_progress_bar_enabled():
+        yield
+        return
+    transformers_logging.disable_progress_bar()
+    try:
+        yield
+    finally:
+        transformers_logging.enable_progress_bar()
+
+
+def _check_complete(base_model: str, report: dict) -> None:
+    missing, mismatched = sorted(report["missing_keys"]), report["mismatched_keys"]
+    if missing:
+        raise KQAError(
+            f"--model.base_model {base_model}: the weights lack {len(missing)} tensors of the architecture"
+            f" ({', '.join(missing[:3])}); download the model again"
+        )
+    if mismatched:
+        raise KQAError(
+            f"--model.base_model {base_model}: weights and config.json disagree on {len(mismatched)} shapes"
+            f" (first {sorted(mismatched)[0][0]}); download the model again"
+        )

@@ -1,0 +1,269 @@
+"""KQAModule: QLoRA fine-tuning and answering as a LightningModule."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+from lightning.pytorch import LightningModule
+from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities import rank_zero_warn
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from peft import PeftModel
+from torch import Tensor
+
+from kqa_lightning.errors import KQAError
+from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
+from kqa_lightning.model.answering import AnswerGenerator
+from kqa_lightning.model.base import Attention, LoRA, Precision, Quantization, attach_lora, load_base_model
+from kqa_lightning.model.loss import token_losses
+from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
+
+if TYPE_CHECKING:
+    from kqa_lightning.data.encoding import PromptEncoder
+    from kqa_lightning.data.packing import PackedBatch
+
+DEFAULT_LORA = LoRA()
+# The adapters stay in fp32 and the base in its own type: a trainer precision that casts the module is refused.
+_TRAINER_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """One answer to a question: ``answer`` as it is scored, ``raw`` as it was generated, and its log-probability."""
+
+    answer: str
+    raw: str
+    logprob_sum: float
+    logprob_mean: float
+
+
+@dataclass(frozen=True)
+class AnsweredQuestion:
+    """The candidates for the question at ``row`` of its table, best first."""
+
+    row: int
+    candidates: tuple[Candidate, ...]
+
+
+class KQAModule(LightningModule):
+    """A frozen 4-bit base model with LoRA adapters, trained on answers alone.
+
+    Args:
+        base_model: Hub id or folder of the base model.
+        lora: Shape of the adapters.
+        quantization: nf4 keeps the base's linear layers in 4 bits, none keeps them whole.
+        precision: Type of the base's other weights and of all arithmetic; the adapters are fp32 always.
+        attn_implementation: Attention; null takes the right one for the architecture (Gemma2 allows eager alone).
+        gradient_checkpointing: Compute each layer again in the backward pass: less memory, a third more time.
+        optimizer: bitsandbytes' paged AdamW or torch's AdamW.
+        learning_rate: Peak learning rate; on resume the one given here wins over the checkpoint's.
+        weight_decay: Decoupled weight decay of the adapters; wins on resume like the learning rate.
+        warmup_ratio: Share of all optimizer steps over which the learning rate rises to its peak, from 0 to 1.
+        max_new_tokens: Most tokens an answer may have.
+    """
+
+    def __init__(
+        self,
+        base_model: str,
+        lora: LoRA = DEFAULT_LORA,
+        quantization: Quantization = "nf4",
+        precision: Precision = "bf16",
+        attn_implementation: Attention | None = None,
+        gradient_checkpointing: bool = False,
+        optimizer: OptimizerName = "paged_adamw_32bit",
+        learning_rate: float = 2e-4,
+        weight_decay: float = 0.0,
+        warmup_ratio: float = 0.03,
+        max_new_tokens: int = 64,
+    ) -> None:
+        super().__init__()
+        self.base_model = base_model
+        self.lora = lora
+        self.quantization = quantization
+        self.precision = precision
+        self.attn_implementation = attn_implementation
+        self.gradient_checkpointing = gradient_checkpointing
+        self.optimizer = optimizer
+        self.learning_rate = learning_rate
+        self.weight_decay = weight_decay
+        self.warmup_ratio = warmup_ratio
+        self.max_new_tokens = max_new_tokens
+        self.strict_loading = False  # a checkpoint holds adapters alone; on_load_checkpoint asserts that it holds all
+        self.model: PeftModel | None = None
+
+    # --- weights -----------------------------------------------------------------------------------------------
+
+    def configure_model(self) -> None:
+        """Load the base and attach the adapters, once.
+
+        Raises:
+            KQAError: a base model that cannot be loaded, or a trainer precision that would cast the adapters.
+        """
+        if self.model is not None:
+            return
+        trainer = self._trainer
+        if trainer is not None and trainer.precision not in _TRAINER_PRECISIONS:
+            raise KQAError(
+                f"--trainer.precision {trainer.precision} would cast the adapters, which stay fp32;"
+                " leave it at 32-true and set --model.precision"
+            )
+        base = load_base_model(
+            self.base_model,
+            quantization=self.quantization,
+            precision=self.precision,
+            attn_implementation=self.attn_implementation,
+            device="cpu" if trainer is None else trainer.strategy.root_device,
+        )
+        self.model = attach_lora(base, self.lora, gradient_checkpointing=self.gradient_checkpointing)
+
+    def export_adapter(self, folder: str | Path) -> None:
+        """Write the adapters in PEFT format: ``peft.PeftModel.from_pretrained(base, folder)`` gives the same answers.
+
+        ``adapter_config.json`` names the base model as it was given.
+        """
+        model = self._adapted()
+        config = model.peft_config["default"]
+        config.base_model_name_or_path = self.base_model
+        # "auto" would ask the hub whether the vocabulary was resized.
+        model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+
+    # --- loss --------------------------------------------------------------------------------------------------
+
+    def training_step(self, batch: "PackedBatch", batch_idx: int) -> Tensor:
+        """Mean loss of the batch's answer tokens; logs ``train/loss``."""
+        losses = token_losses(self._adapted(), batch)
+        loss = self.normalise(losses)
+        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=max(len(losses), 1))
+        return loss
+
+    def validation_step(self, batch: "PackedBatch", batch_idx: int) -> None:
+        """Log ``val/loss``, the mean over all supervised tokens of the validation data."""
+        losses = token_losses(self._adapted(), batch)
+        if len(losses):
+            self.log("val/loss", losses.mean(), on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(losses))
+
+    def test_step(self, batch: "PackedBatch", batch_idx: int) -> None:
+        """Nothing: a test is scored on generated answers, by the callback that collects them."""
+
+    def normalise(self, losses: Tensor) -> Tensor:
+        """One number to descend on from the losses [supervised] of a batch: their mean, 0 where there are none."""
+        return losses.sum() / max(len(losses), 1)
+
+    # --- answers -----------------------------------------------------------------------------------------------
+
+    def predict_step(self, batch: "PackedBatch", batch_idx: int) -> list[AnsweredQuestion]:
+        """Answer the questions of a batch."""
+        return self.answer(batch)
+
+    def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
+        """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""
+        model, encoder = self._adapted(), self._encoder()
+        generator = AnswerGenerator(
+            model,
+            encoder.end_ids,
+            encoder.pad_id,
+            self.max_new_tokens,
+            should_stop=lambda token_ids: _is_over(encoder, token_ids),
+        )
+        with _evaluating(model):
+            generated = generator.generate_all(batch.articles)
+        answered = []
+        for article, answers in zip(batch.articles, generated, strict=True):
+            for question, candidates in zip(article.questions, answers, strict=True):
+                texts = [encoder.decode_answer(candidate.token_ids) for candidate in candidates]
+                answered.append(
+                    AnsweredQuestion(
+                        question.row,
+                        tuple(
+                            Candidate(answer, raw, candidate.logprob_sum, candidate.logprob_mean)
+                            for (answer, raw), candidate in zip(texts, candidates, strict=True)
+                        ),
+                    )
+                )
+        return answered
+
+    # --- optimization and checkpoints ----------------------------------------------------------------------------
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW on the adapters, its learning rate rising and falling linearly, step by step.
+
+        Raises:
+            KQAError: the run has no last step to fall to.
+        """
+        total_steps = self.trainer.estimated_stepping_batches
+        if total_steps == float("inf"):
+            raise KQAError(
+                "the learning rate falls to 0 at the last step: give --trainer.max_epochs or --trainer.max_steps"
+            )
+        trainable = [parameter for parameter in self.parameters() if parameter.requires_grad]
+        optimizer = make_optimizer(self.optimizer, trainable, self.learning_rate, self.weight_decay)
+        schedule = make_schedule(optimizer, int(total_steps), self.warmup_ratio)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def on_train_start(self) -> None:
+        """Let learning rate and weight decay of this run win over those of the checkpoint it goes on from."""
+        optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        impose(optimizer, schedule, self.learning_rate, self.weight_decay)
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Keep of the weights the adapters alone, and say which base they belong to."""
+        adapters = self._adapter_tensors()
+        checkpoint["state_dict"] = {name: checkpoint["state_dict"][name] for name in adapters}
+        identity = AdapterIdentity.of(self._adapted(), self.base_model).as_dict()
+        checkpoint[IDENTITY_KEY] = {**identity, "optimizer": self.optimizer}
+        if "optimizer_states" in checkpoint:
+            checkpoint["optimizer_states"] = without_paging(checkpoint["optimizer_states"])
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Refuse adapters of another base or shape, and an incomplete set of them.
+
+        Raises:
+            KQAError: with the values of the checkpoint and of this run.
+        """
+        trainer = self._trainer
+        name = f"checkpoint {trainer.ckpt_path}" if trainer is not None and trainer.ckpt_path else "the checkpoint"
+        stored, here = checkpoint.get(IDENTITY_KEY), AdapterIdentity.of(self._adapted(), self.base_model)
+        check_identity(stored, here, name)
+        check_adapter_tensors(checkpoint["state_dict"], self._adapter_tensors(), name)
+        if stored["base_model"] != self.base_model:
+            rank_zero_warn(f"{name} was trained on {stored['base_model']}; its adapters are used on {self.base_model}")
+        if trainer is not None and trainer.state.fn == TrainerFn.FITTING and stored["optimizer"] != self.optimizer:
+            raise KQAError(
+                f"{name} holds the state of optimizer {stored['optimizer']}, this run has {self.optimizer}:"
+                f" go on with --model.optimizer {stored['optimizer']}"
+            )
+
+    # --- parts -------------------------------------------------------------------------------------------------
+
+    def _adapted(self) -> PeftModel:
+        if self.model is None:
+            raise RuntimeError("no weights are loaded yet: call configure_model() first, as the trainer does")
+        return self.model
+
+    def _encoder(self) -> "PromptEncoder":
+        return self.trainer.datamodule.encoder  # type: ignore[attr-defined]
+
+    def _adapter_tensors(self) -> dict[str, Tensor]:
+        """The trainable tensors by their name in the state dict."""
+        return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
+
+
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every submodule is in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True
+
+
+def _is_over(encoder: "PromptEncoder", token_ids: Sequence[int]) -> bool:
+    """Whether the answer's line or a stop string has come: what follows would be thrown away."""
+    line = encoder.decode_answer(token_ids)[1].lstrip()
+    return any(mark in line for mark in ("\n", "\r", *encoder.prompt.stop_strings))

@@ -1,0 +1,81 @@
+"""Where a base model is read from: bundled, a folder, or the Hugging Face Hub; with errors a person can act on."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from safetensors import SafetensorError
+from transformers.utils import logging as transformers_logging
+
+from kqa_lightning.assets import TINY_BASES, resolve_base_model
+from kqa_lightning.data.hub import ask_hub_once
+from kqa_lightning.errors import KQAError
+
+_PATH_STARTS = ("/", "./", "../", "~")
+
+
+def resolve_source(base_model: str) -> str:
+    """The folder (of a bundled base, or with ``~`` expanded) or the hub id that ``base_model`` names.
+
+    Raises:
+        KQAError: it names a folder that does not exist or has no ``config.json``, or the hub cannot be asked for it.
+    """
+    name = resolve_base_model(base_model)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        if not (folder / "config.json").is_file():
+            raise KQAError(
+                f"--model.base_model {base_model}: the folder has no config.json; name one in Hugging Face format"
+            )
+        return str(folder)
+    if folder.exists():
+        raise KQAError(f"--model.base_model {base_model} is a file; name the folder that holds the model")
+    if name.startswith(_PATH_STARTS) or name.count("/") != 1:
+        raise KQAError(
+            f"--model.base_model {base_model}: there is no such folder; a hub id has the form owner/name, and"
+            f" bundled are {', '.join(TINY_BASES)}"
+        )
+    try:
+        ask_hub_once(name, "model")
+    except Exception as error:  # network errors and the hub's refusals alike
+        raise _unreachable(base_model, error) from error
+    return name
+
+
+@contextmanager
+def reading(base_model: str) -> Iterator[None]:
+    """Silence the libraries' loading noise, and turn what they raise about the source into one clear line.
+
+    Raises:
+        KQAError: the files of ``base_model`` cannot be reached, read or understood.
+    """
+    hub_logger = logging.getLogger("huggingface_hub")
+    hub_level, verbosity = hub_logger.level, transformers_logging.get_verbosity()
+    hub_logger.setLevel(logging.ERROR)
+    transformers_logging.set_verbosity_error()
+    try:
+        yield
+    except (OSError, ValueError, SafetensorError) as error:
+        raise _as_user_error(base_model, error) from error
+    finally:
+        hub_logger.setLevel(hub_level)
+        transformers_logging.set_verbosity(verbosity)
+
+
+def _as_user_error(base_model: str, error: Exception) -> KQAError:
+    if Path(resolve_base_model(base_model)).expanduser().is_dir():
+        return KQAError(f"--model.base_model {base_model}: the folder cannot be loaded: {_one_line(error)}")
+    return _unreachable(base_model, error)
+
+
+def _unreachable(base_model: str, error: Exception) -> KQAError:
+    return KQAError(
+        f"--model.base_model {base_model} cannot be had from the Hugging Face Hub: check the name, the network and,"
+        " for a gated model, `hf auth login`; offline, pass a folder with the model, or one of those bundled:"
+        f" {', '.join(TINY_BASES)} ({_one_line(error)})"
+    )
+
+
+def _one_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"

@@ -1,0 +1,90 @@
+"""The folder of a run: where its checkpoints, adapter and curves are, and what an earlier run left there."""
+
+import os
+from pathlib import Path
+
+from kqa_lightning.checkpoints import read_checkpoint
+from kqa_lightning.errors import KQAError
+from kqa_lightning.messages import say
+
+LAST = "last"
+BEST = "best"
+
+
+class RunFolder:
+    """What ``fit`` writes under ``--trainer.default_root_dir``.
+
+    Args:
+        root: The folder, which need not exist. The curves found in it now count as those of earlier runs.
+    """
+
+    def __init__(self, root: str | Path) -> None:
+        self.root = Path(root)
+        self.checkpoints = self.root / "checkpoints"
+        self.last = self.checkpoints / "last.ckpt"
+        self.best = self.checkpoints / "best.ckpt"
+        self.adapter = self.root / "adapter"
+        self._earlier_curves = self._curves()
+
+    def check_writable(self) -> None:
+        """Raise a KQAError where the folder could not be made or written to."""
+        folder = next(path for path in (self.root.absolute(), *self.root.absolute().parents) if path.exists())
+        if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
+            raise KQAError(f"--trainer.default_root_dir {self.root}: {folder} is no folder that can be written to")
+
+    def resolve(self, ckpt_path: str, *, may_be_missing: bool = False) -> Path | None:
+        """The readable checkpoint that ``--ckpt_path`` means: ``last``, ``best`` or a file.
+
+        Args:
+            ckpt_path: What was given.
+            may_be_missing: Return None where ``last`` is asked for and there is none yet.
+
+        Raises:
+            KQAError: there is no such checkpoint, or it is damaged or of another program.
+        """
+        named = {LAST: self.last, BEST: self.best}.get(ckpt_path)
+        if named is not None and not named.is_file():
+            if may_be_missing and named is self.last:
+                return None
+            raise KQAError(f"--ckpt_path {ckpt_path}: there is no {named}; `fit` with this root dir writes it")
+        path = named or Path(ckpt_path)
+        read_checkpoint(path, mmap=True)
+        return path
+
+    def holds(self, checkpoint: str | Path | None) -> bool:
+        """Whether ``checkpoint`` is one of this run, so that going on from it goes on with this run."""
+        return checkpoint is not None and Path(checkpoint).resolve().parent == self.checkpoints.resolve()
+
+    def set_aside(self) -> Path | None:
+        """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing."""
+        files = (self.checkpoints, self.adapter, self.root / "fit.yaml", *self._earlier_curves)
+        left = [path for path in files if path.exists()]
+        if not left:
+            return None
+        numbers = [int(path.name) for path in self.root.glob("earlier/*") if path.name.isdecimal()]
+        target = self.root / "earlier" / str(max(numbers, default=0) + 1)
+        target.mkdir(parents=True)
+        for path in left:
+            path.rename(target / path.name)
+        return target
+
+    def discard_new_curves(self) -> None:
+        """Remove the empty curves of a run that failed before its first step, and the folder if it held no more."""
+        for path in self._curves():
+            if path not in self._earlier_curves:
+                path.unlink()
+        if self.root.is_dir() and not any(self.root.iterdir()):
+            self.root.rmdir()
+
+    def best_score(self) -> float | None:
+        """The score that best.ckpt was written at; None where there is no readable one."""
+        if not self.best.is_file():
+            return None
+        try:
+            return read_checkpoint(self.best, mmap=True)["best_score"]
+        except (KQAError, KeyError):
+            say(f"{self.best} cannot be read: the next validation writes a new one")
+            return None
+
+    def _curves(self) -> list[Path]:
+        return sorted(self.root.glob("events.out.tfevents.*"))

@@ -1,0 +1,120 @@
+"""KQATrainer: Lightning's trainer, with checkpoints found by name in any process and a run that ends validated."""
+
+from typing import Any
+
+from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+
+from kqa_lightning.checkpoints import read_checkpoint
+from kqa_lightning.curves import Curves
+from kqa_lightning.errors import KQAError
+from kqa_lightning.messages import say
+from kqa_lightning.run_folder import LAST, RunFolder
+
+
+class KQATrainer(Trainer):
+    """Lightning's trainer over a run folder, ``default_root_dir``.
+
+    Args:
+        args: As for Lightning's trainer.
+        kwargs: As for Lightning's trainer.
+    """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.folder = RunFolder(self.default_root_dir)
+        self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
+
+    def fit(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Fine-tune on data.train_path, validating as it goes and at the end.
+
+        Args:
+            model: The module to train.
+            datamodule: The questions.
+            ckpt_path: Go on from a checkpoint: last or best of this root dir, or a file. Where there is no last yet,
+                training starts.
+        """
+        self.folder = folder = RunFolder(self.default_root_dir)
+        folder.check_writable()
+        checkpoint = None if ckpt_path is None else folder.resolve(ckpt_path, may_be_missing=True)
+        if checkpoint is not None:
+            step = read_checkpoint(checkpoint, mmap=True)["global_step"]
+            say(f"going on from {checkpoint}, step {step}")
+            if folder.holds(checkpoint) and isinstance(self.logger, Curves):
+                self.logger.go_on_from(step)
+        elif ckpt_path == LAST:
+            say(f"there is no {folder.last} to go on from: starting from the base model")
+        try:
+            super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+            # A run stopped in mid-epoch, or one that was finished before, has weights no validation has seen.
+            if self.enable_validation and self.validated_step != self.global_step:
+                super().validate(model, datamodule=datamodule, verbose=False)
+        except KQAError:
+            if self.is_global_zero:
+                folder.discard_new_curves()
+            raise
+
+    def validate(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Score answers on data.val_path, or on the part of data.train_path kept for validation.
+
+        Args:
+            model: The module to score.
+            datamodule: The questions.
+            ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
+        """
+        checkpoint = self._weights(ckpt_path)
+        super().validate(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+
+    def test(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Score answers on data.test_path.
+
+        Args:
+            model: The module to score.
+            datamodule: The questions.
+            ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
+        """
+        checkpoint = self._weights(ckpt_path)
+        super().test(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+
+    def predict(  # type: ignore[override]
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Answer the questions of data.predict_path.
+
+        Args:
+            model: The module that answers.
+            datamodule: The questions.
+            ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
+        """
+        checkpoint = self._weights(ckpt_path)
+        super().predict(
+            model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
+        )
+
+    def _weights(self, ckpt_path: str | None) -> str | None:
+        """The file of the weights to use, said aloud."""
+        self.folder = RunFolder(self.default_root_dir)
+        self.folder.check_writable()
+        if ckpt_path is None:
+            say("no --ckpt_path given: the base model answers as it is (zero-shot)")
+            return None
+        checkpoint = self.folder.resolve(ckpt_path)
+        say(f"using {checkpoint}")
+        return str(checkpoint)

@@ -1,0 +1,184 @@
+import json
+import shutil
+from pathlib import Path
+
+import datasets
+import pytest
+from transformers import PreTrainedTokenizerBase
+
+from kqa_lightning.data.encoding import PromptEncoder, TooLong, load_tokenizer
+from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt
+from kqa_lightning.errors import KQAError
+
+PROMPTS = {"gemma2": Gemma2Prompt, "eeve": EEVEPrompt, "nous": NousPrompt}
+FAMILIES = pytest.mark.parametrize(("tokenizer", "family"), [(name, name) for name in PROMPTS], indirect=["tokenizer"])
+CONTEXT = "한국은행은 기준금리를 동결했다. 총재는 이창용이다. 다음 회의는 5월이다."
+
+
+def all_ids(article) -> list[tuple[int, ...]]:
+    return [article.prefix_ids + question.question_ids + question.answer_ids for question in article.questions]
+
+
+@FAMILIES
+@pytest.mark.parametrize("wording", ["deck", "aligned"])
+@pytest.mark.parametrize("stage", ["train", "inference"])
+def test_korquad_decodes_to_the_rendered_string(tokenizer, family, wording, stage, korquad: datasets.Dataset) -> None:
+    prompt = PROMPTS[family](wording)
+    encoder = PromptEncoder(tokenizer, prompt, max_length=100_000)
+    table = korquad.select(range(0, len(korquad), 7))
+    articles = [(row["context"], [(0, row["question"], row["answers"][0])]) for row in table]
+    for (context, [(_, question, gold)]), article in zip(
+        articles, encoder.encode_articles(articles, stage), strict=True
+    ):
+        segments = prompt.prefix(context, stage) + prompt.question(question, stage)
+        string = encoder.render(segments) + gold + encoder.render(prompt.ending())
+        (ids,) = all_ids(article)
+        bos = tokenizer.bos_token if family == "eeve" else ""  # the deck writes no BOS there; the tokenizer adds it
+        assert encoder.text.decode(ids) == bos + string
+        assert ids[0] == tokenizer.bos_token_id and ids.count(tokenizer.bos_token_id) == 1
+
+
+def test_literal_string_of_the_deck(gemma: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(gemma, Gemma2Prompt("deck"), 1000)
+    (ids,) = all_ids(encoder.encode_article("기사", [(0, "질문", "답")], "train"))
+    assert gemma.decode(ids) == (
+        "<bos><start_of_turn>user\n너는 주어진 Context를 토대로 Question에 답하는 챗봇이야. Question에 대한 답변만"
+        " 가급적 한 단어로 최대한 간결하게 답변하도록 해.:\n\n기사\n\nQuestion:\n질문<end_of_turn>\n"
+        "<start_of_turn>model\n답<end_of_turn><eos>"
+    )
+
+
+@FAMILIES
+def test_inference_prompt_begins_the_training_sequence(tokenizer, family) -> None:
+    encoder = PromptEncoder(tokenizer, PROMPTS[family]("aligned"), 1000)
+    questions = [(0, "총재는?", "이창용"), (1, "다음 회의는?", " 5월")]
+    train = encoder.encode_article(CONTEXT, questions, "train")
+    inference = encoder.encode_article(CONTEXT, [(row, text, None) for row, text, _ in questions], "inference")
+    for longer, shorter in zip(all_ids(train), all_ids(inference), strict=True):
+        assert longer[: len(shorter)] == shorter and len(longer) > len(shorter)
+    assert [question.answer_ids for question in inference.questions] == [(), ()]
+
+
+@FAMILIES
+def test_what_is_supervised_ends_with_all_end_tokens(tokenizer, family) -> None:
+    encoder = PromptEncoder(tokenizer, PROMPTS[family](), 1000)
+    (question,) = encoder.encode_article(CONTEXT, [(0, "총재는?", "이창용")], "train").questions
+    ending = tuple(
+        tokenizer.convert_tokens_to_ids(name)
+        for name in {
+            "gemma2": ["<end_of_turn>", "<eos>"],
+            "eeve": ["<|im_end|>", "</s>"],
+            "nous": ["</s>"],
+        }[family]
+    )
+    assert question.answer_ids == (*encoder.text.encode("이창용"), *ending)
+    assert encoder.end_ids == ending
+    assert question.answer_ids.index(ending[0]) == len(question.answer_ids) - len(ending)
+
+
+@FAMILIES
+def test_text_never_becomes_a_control_token(tokenizer, family) -> None:
+    encoder = PromptEncoder(tokenizer, PROMPTS[family](), 4000)
+    controls = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
+    clean = encoder.encode_article("기사", [(0, "질문", "답")], "train")
+    names = [*tokenizer.all_special_tokens, "<end_of_turn>", "<bos>", "</s>", "<|im_end|>", "### System:", "<eos>"]
+    for name in names:
+        nasty = encoder.encode_article(f"기사{name}", [(0, f"{name}질문", f"답{name}")], "train")
+        (one,), (other,) = all_ids(clean), all_ids(nasty)
+        assert [i for i in one if i in controls] == [i for i in other if i in controls], name
+        text = encoder.text.decode(other)
+        assert f"기사{name}\n\n" in text and f"{name}질문" in text and f"답{name}" in text
+
+
+def test_article_is_the_same_for_all_its_questions(llama2: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(llama2, NousPrompt(), 1000)
+    both = encoder.encode_article(CONTEXT, [(3, "총재는?", "이창용"), (8, "언제?", None)], "train")
+    for (row, text, gold), question in zip([(3, "총재는?", "이창용"), (8, "언제?", None)], both.questions, strict=True):
+        alone = encoder.encode_article(CONTEXT, [(row, text, gold)], "train")
+        assert alone.prefix_ids == both.prefix_ids and alone.questions == (question,) and question.row == row
+    assert len(both) == len(both.prefix_ids) + sum(len(question) for question in both.questions)
+
+
+@FAMILIES
+def test_too_long_articles_are_cut_at_a_sentence_end_once_for_all_questions(tokenizer, family) -> None:
+    questions = [(0, "총재는?", "이창용"), (1, "다음 회의가 열리는 달은 언제인가?", "5월")]
+    whole = PromptEncoder(tokenizer, PROMPTS[family](), 10_000).encode_article(CONTEXT, questions, "train")
+    longest = max(map(len, whole.questions))
+    exact = len(whole.prefix_ids) + longest
+    assert not PromptEncoder(tokenizer, PROMPTS[family](), exact).encode_article(CONTEXT, questions, "train").cut
+    encoder = PromptEncoder(tokenizer, PROMPTS[family](), exact - 1)
+    cut = encoder.encode_article(CONTEXT, questions, "train")
+    assert cut.cut and cut.questions == whole.questions
+    assert encoder.text.decode(cut.prefix_ids).endswith("동결했다. 총재는 이창용이다.")
+
+
+def test_cuts_never_exceed_the_limit(llama2: PreTrainedTokenizerBase, korquad: datasets.Dataset) -> None:
+    table = korquad.select(range(0, len(korquad), 50))
+    articles = [(row["context"], [(0, row["question"], row["answers"][0])]) for row in table]
+    encoder = PromptEncoder(llama2, NousPrompt(), 300)
+    for (context, _), article in zip(articles, encoder.encode_articles(articles, "train"), strict=True):
+        assert len(article) <= 300
+        text = encoder.text.decode(article.prefix_ids).removeprefix("<s>### System:\n")
+        assert text == context if not article.cut else context.startswith(text) and 0 < len(text) < len(context)
+
+
+def test_gold_does_not_change_what_is_asked_at_inference(gemma: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(gemma, Gemma2Prompt(), 80)
+    prefixes = {
+        encoder.encode_article(CONTEXT, [(0, "총재는?", gold)], "inference").prefix_ids
+        for gold in (None, "이창용", "이창용 한국은행 총재" * 9)
+    }
+    assert len(prefixes) == 1
+
+
+def test_questions_that_leave_no_room_are_all_named(llama2: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(llama2, NousPrompt(), 100)
+    with pytest.raises(TooLong) as error:
+        encoder.encode_articles(
+            [
+                ("기사", [(0, "질문", "답"), (1, "질문" * 50, "답")]),
+                ("기사 둘", [(2, "질문", "답" * 200)]),
+                ("기사 셋", [(3, "질문", "답")]),
+            ],
+            "train",
+        )
+    assert error.value.rows == [1, 2] and isinstance(error.value, KQAError)
+
+
+def test_decoded_answers(chatml: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(chatml, EEVEPrompt("deck"), 1000)
+    end = chatml.convert_tokens_to_ids("<|im_end|>")
+
+    def answer(text: str, *rest: int) -> tuple[str, str]:
+        return encoder.decode_answer([*encoder.text.encode(text), *rest])
+
+    assert answer("이창용", end, 300, 301) == ("이창용", "이창용")
+    assert answer(" 이창용 \n총재", end) == ("이창용", " 이창용 \n총재")
+    assert answer("\n\n이창용\r\n총재") == ("이창용", "\n\n이창용\r\n총재")
+    assert answer("3.5%assistant") == ("3.5%", "3.5%assistant")
+    assert answer("Context") == ("", "Context")
+    assert answer("한") == ("한", "한")
+    assert answer("", end) == ("", "")
+    assert PromptEncoder(chatml, EEVEPrompt(), 1000).decode_answer(encoder.text.encode("Conoco"))[0] == "Conoco"
+
+
+def test_prompt_of_another_family(llama2: PreTrainedTokenizerBase) -> None:
+    with pytest.raises(KQAError, match=r"Gemma2Prompt.*'<start_of_turn>'"):
+        PromptEncoder(llama2, Gemma2Prompt(), 1000)
+
+
+def test_vocabulary_that_spells_a_control_token(tmp_path: Path, llama2_tokenizer_dir: Path) -> None:
+    shutil.copytree(llama2_tokenizer_dir, tmp_path / "bad")
+    path = tmp_path / "bad" / "tokenizer.json"
+    path.chmod(0o644)
+    settings = json.loads(path.read_text(encoding="utf-8"))
+    settings["model"]["vocab"]["s>"] = len(settings["model"]["vocab"])
+    settings["model"]["merges"] = [["s", ">"], ["</", "s>"], *settings["model"]["merges"]]
+    path.write_text(json.dumps(settings), encoding="utf-8")
+    with pytest.raises(KQAError, match="spells its control token '</s>'"):
+        PromptEncoder(load_tokenizer(str(tmp_path / "bad")), NousPrompt(), 1000)
+
+
+def test_pad_id(gemma: PreTrainedTokenizerBase, llama2: PreTrainedTokenizerBase) -> None:
+    assert PromptEncoder(gemma, Gemma2Prompt(), 9).pad_id == gemma.pad_token_id
+    assert PromptEncoder(llama2, NousPrompt(), 9).pad_id == llama2.eos_token_id

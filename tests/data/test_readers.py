@@ -1,0 +1,134 @@
+import json
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from kqa_lightning.data.problems import Problems
+from kqa_lightning.data.readers import RawTable, parse_json, read_file
+from kqa_lightning.errors import KQAError
+
+
+def read(path: Path) -> tuple[RawTable, Problems]:
+    problems = Problems(path.name)
+    return read_file(path, problems), problems
+
+
+def fails(path: Path) -> str:
+    with pytest.raises(KQAError) as error:
+        _, problems = read(path)
+        problems.raise_any()
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def write(path: Path, data: str | bytes) -> Path:
+    path.write_bytes(data.encode() if isinstance(data, str) else data)
+    return path
+
+
+def test_csv_keeps_text_as_it_stands(tmp_path: Path) -> None:
+    cells = ["NA", "null", "None", "007", "1,000", "1e5", "", "  ", 'a"b', "두\r\n줄", "=SUM(A1)", "True"]
+    quoted = ",".join('"' + cell.replace('"', '""') + '"' for cell in cells)
+    header = ",".join(f"c{i}" for i in range(len(cells)))
+    table, _ = read(write(tmp_path / "a.csv", f"{header}\n{quoted}\n"))
+    assert list(table.rows[0][1].values()) == cells
+
+
+@pytest.mark.parametrize("prefix", [b"", b"\xef\xbb\xbf"])
+def test_byte_order_mark_is_no_part_of_the_first_column(tmp_path: Path, prefix: bytes) -> None:
+    table, _ = read(write(tmp_path / "a.csv", prefix + b"id,x\r\n1,2\r\n"))
+    assert table.columns == ["id", "x"] and table.rows == [(1, {"id": "1", "x": "2"})]
+
+
+def test_cp949_is_read_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    table, _ = read(write(tmp_path / "a.csv", "id,답\n1,똠방각하\n".encode("cp949")))
+    assert table.rows[0][1] == {"id": "1", "답": "똠방각하"}
+    assert "cp949" in caplog.text
+
+
+def test_undecodable_byte_is_named(tmp_path: Path) -> None:
+    message = fails(write(tmp_path / "a.csv", "id,x\n1,가\n2,".encode() + b"\xff\n"))
+    assert "0xff" in message and "line 3" in message and "UTF-8" in message
+
+
+def test_one_bad_byte_in_korean_utf8_is_not_read_as_cp949(tmp_path: Path) -> None:
+    text = "id,x\n1,대한민국의 경제 성장률은 3.5%로 예상된다.\n".encode()
+    assert "line 2" in fails(write(tmp_path / "a.csv", text.replace("경".encode(), b"\xea\xb2")))
+
+
+def test_nul_bytes_and_utf16(tmp_path: Path) -> None:
+    assert "NUL byte in line 2" in fails(write(tmp_path / "a.csv", b"id,x\n1,a\0b\n"))
+    assert "UTF-8" in fails(write(tmp_path / "b.csv", "id,x\n1,가\n".encode("utf-16")))
+
+
+def test_tab_separated_blank_lines_and_long_fields(tmp_path: Path) -> None:
+    long = "가" * 200_000
+    table, problems = read(write(tmp_path / "a.tsv", f"id\tx\n\n1\ta,b\n\n2\t{long}\n\n"))
+    problems.raise_any()
+    assert [(number, row["x"]) for number, row in table.rows] == [(1, "a,b"), (2, long)]
+
+
+def test_ragged_rows_and_quotes_are_reported_together(tmp_path: Path) -> None:
+    message = fails(write(tmp_path / "a.csv", 'id,x\n1,"a\nb"\n2\n3,a,b\n4,"open\n5,c\n'))
+    assert "rows 2 (line 4: 1 fields instead of 2), 3 (line 5: 3 fields instead of 2)" in message
+    assert "not closed" in message and "row 4 (from line 6)" in message
+
+
+def test_quote_closed_too_early(tmp_path: Path) -> None:
+    assert "row 1 (from line 2)" in fails(write(tmp_path / "a.csv", 'id,x\n1,"a"b\n'))
+
+
+def test_column_twice(tmp_path: Path) -> None:
+    assert "'x' occurs more than once" in fails(write(tmp_path / "a.csv", "x,x\n1,2\n"))
+
+
+def test_jsonl(tmp_path: Path) -> None:
+    lines = ['{"id": 1.50, "x": "a\u2028b"}', "", '{"id": null, "y": ["007", 7]}\r']
+    table, _ = read(write(tmp_path / "a.jsonl", "\n".join(lines)))
+    assert table.columns == ["id", "x", "y"]
+    assert table.rows == [(1, {"id": "1.50", "x": "a\u2028b"}), (2, {"id": None, "y": ["007", "7"]})]
+
+
+def test_jsonl_faults_are_reported_together(tmp_path: Path) -> None:
+    message = fails(write(tmp_path / "a.jsonl", '{"id": 1}\n{"id": \n[1]\n\n{"id" 2}\n'))
+    assert "broken JSON: rows 2 (line 2" in message and "4 (line 5" in message
+    assert "no JSON object: row 3" in message
+
+
+def test_numbers_of_json_keep_their_characters() -> None:
+    assert parse_json("[1.0, 1e3, -0, 12345678901234567890.10, NaN]") == [
+        *("1.0", "1e3", "-0", "12345678901234567890.10", "NaN")
+    ]
+
+
+def test_squad_json_keeps_all_golds(tmp_path: Path) -> None:
+    qa = {"id": "a", "question": "누구?", "answers": [{"text": "갑", "answer_start": 0}, {"text": "을"}]}
+    document = {"data": [{"paragraphs": [{"context": "갑과 을", "qas": [qa, {"id": "b", "question": "왜?"}]}]}]}
+    table, _ = read(write(tmp_path / "a.json", json.dumps(document)))
+    first, second = (row for _, row in table.rows)
+    assert first == {"id": "a", "context": "갑과 을", "question": "누구?", "answers": ["갑", "을"]}
+    assert "answers" not in second
+
+
+def test_json_list_and_broken_json(tmp_path: Path) -> None:
+    table, _ = read(write(tmp_path / "a.json", '[{"id": "1"}, {"id": "2"}]'))
+    assert [row["id"] for _, row in table.rows] == ["1", "2"]
+    assert "broken JSON" in fails(write(tmp_path / "b.json", '{"data": [}'))
+    assert ".jsonl" in fails(write(tmp_path / "c.json", '{"id": "1"}\n{"id": "2"}\n'))
+    assert "neither KorQuAD" in fails(write(tmp_path / "d.json", '{"data": [{"paragraph": []}]}'))
+
+
+def test_parquet(tmp_path: Path) -> None:
+    table = pyarrow.table({"id": [1, None], "x": ["NA", "007"]})
+    pyarrow.parquet.write_table(table, tmp_path / "a.parquet")
+    assert read(tmp_path / "a.parquet")[0].rows == [(1, {"id": 1, "x": "NA"}), (2, {"id": None, "x": "007"})]
+    assert "no Parquet file" in fails(write(tmp_path / "b.parquet", "id,x\n"))
+
+
+def test_what_cannot_be_read_at_all(tmp_path: Path) -> None:
+    assert "no such file" in fails(tmp_path / "a.csv")
+    assert "folder" in fails(tmp_path)
+    assert "'.xlsx'" in fails(write(tmp_path / "a.xlsx", "x"))
+    assert "is empty" in fails(write(tmp_path / "a.csv", " \n"))

@@ -1,0 +1,145 @@
+import pickle
+from collections import Counter
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
+from kqa_lightning.errors import KQAError
+
+LENGTHS = st.lists(st.integers(1, 50), min_size=1, max_size=40)
+BUDGETS = st.none() | st.integers(1, 200)
+
+
+def flat(batches: list[list[int]]) -> list[int]:
+    return [row for batch in batches for row in batch]
+
+
+@given(LENGTHS, BUDGETS, st.booleans(), st.integers(0, 3))
+def test_every_row_once_within_the_budget_and_an_exact_length(
+    lengths: list[int], budget: int | None, shuffle: bool, epoch: int
+) -> None:
+    sampler = ArticleBatchSampler(lengths, budget, shuffle=shuffle, seed=3)
+    sampler.set_epoch(epoch)
+    batches = list(sampler)
+    assert sorted(flat(batches)) == list(range(len(lengths)))
+    assert len(batches) == len(sampler)
+    for batch in batches:
+        padded = max(lengths[row] for row in batch) * len(batch)
+        assert len(batch) == 1 or (budget is not None and padded <= budget)
+    if not shuffle:
+        assert flat(batches) == list(range(len(lengths)))
+
+
+def test_order_follows_from_seed_and_epoch() -> None:
+    def order(seed: int, epoch: int) -> list[list[int]]:
+        sampler = ArticleBatchSampler([5] * 30, 15, seed=seed)
+        sampler.set_epoch(epoch)
+        return list(sampler)
+
+    assert order(0, 0) == order(0, 0)
+    assert len({str(order(seed, epoch)) for seed in (0, 1) for epoch in (0, 1, 2)}) == 6
+    # Not the order of the batches alone: other rows meet in them.
+    assert {frozenset(batch) for batch in order(0, 0)} != {frozenset(batch) for batch in order(0, 1)}
+
+
+def test_rows_of_like_length_share_a_batch() -> None:
+    lengths = [(row * 37) % 100 + 1 for row in range(200)]
+    sampler = ArticleBatchSampler(lengths, 400)
+    padded = sum(max(lengths[row] for row in batch) * len(batch) for batch in sampler)
+    assert sum(lengths) / padded > 0.95
+
+
+@pytest.mark.parametrize("world_size", [1, 2, 3])
+def test_ranks_share_an_epoch(world_size: int) -> None:
+    lengths = list(range(1, 24))
+    shares = [ArticleBatchSampler(lengths, 40, rank=r, world_size=world_size) for r in range(world_size)]
+    assert len({len(share) for share in shares}) == 1
+    batches = Counter(tuple(batch) for share in shares for batch in share)
+    whole = ArticleBatchSampler(lengths, 40)
+    assert set(batches) == {tuple(batch) for batch in whole}
+    assert sum(batches.values()) - len(batches) < world_size  # repeated so that no rank waits for another
+    assert all(len(list(share)) == len(share) for share in shares)
+
+
+def test_ranks_share_an_evaluation_without_repeating() -> None:
+    shares = [ArticleBatchSampler([1] * 7, None, shuffle=False, rank=r, world_size=3) for r in range(3)]
+    assert sorted(flat([batch for share in shares for batch in share])) == list(range(7))
+
+
+def loader(workers: int = 0, budget: int | None = 12) -> ResumableLoader:
+    sampler = ArticleBatchSampler([1 + row % 5 for row in range(40)], budget, seed=1)
+    generator = torch.Generator().manual_seed(0)
+    return ResumableLoader(Rows(), batch_size=None, sampler=sampler, num_workers=workers, generator=generator)
+
+
+class Rows(torch.utils.data.Dataset):
+    """Gives back the indices it is asked for."""
+
+    def __getitem__(self, rows: list[int]) -> torch.Tensor:
+        return torch.tensor(rows)
+
+
+def epochs_of(source: ResumableLoader, epochs: int, first: int = 0) -> list[list[int]]:
+    """Batches in the way of Lightning: the iterator is made before the epoch is set, and never exhausted."""
+    batches = []
+    for epoch in range(first, first + epochs):
+        iterator = iter(source)
+        source.sampler.set_epoch(epoch)
+        length = len(source) - source.sampler.start
+        batches += [next(iterator).tolist() for _ in range(length)]
+    return batches
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+@pytest.mark.parametrize("handed_out", [1, 5, "last", "all"])
+def test_an_interrupted_epoch_goes_on_with_its_next_batch(workers: int, handed_out: int | str) -> None:
+    whole = epochs_of(loader(), 3)
+    length = len(loader())
+    count = {"last": length - 1, "all": length}.get(handed_out, handed_out)
+    source = loader(workers)
+    epochs_of(source, 1)
+    iterator = iter(source)
+    source.sampler.set_epoch(1)
+    seen = [next(iterator).tolist() for _ in range(count)]
+    assert seen == whole[length : length + count]
+    state = pickle.loads(pickle.dumps(source.state_dict()))
+    assert state == {"epoch": 1, "count": count, "length": length}
+
+    resumed = loader(workers)
+    resumed.load_state_dict(state)
+    first = 2 if count == length else 1  # Lightning goes on with the next epoch where all batches were handed out
+    assert epochs_of(resumed, 3 - first, first) == whole[length + count :]
+
+
+def test_a_new_epoch_begins_at_its_start() -> None:
+    source = loader()
+    epochs_of(source, 1)
+    assert source.state_dict()["count"] == len(source)
+    source.sampler.set_epoch(0)  # the same epoch again, as Lightning says it on resuming
+    assert source.state_dict()["count"] == len(source)
+    source.sampler.set_epoch(1)
+    assert source.state_dict() == {"epoch": 1, "count": 0, "length": len(source)}
+
+
+def test_only_the_first_pass_after_resuming_is_shortened() -> None:
+    source = loader()
+    source.load_state_dict({"epoch": 0, "count": 3, "length": len(source)})
+    assert len(list(source)) == len(source) - 3
+    assert len(list(source)) == len(source)
+
+
+def test_other_data_cannot_go_on_in_mid_epoch() -> None:
+    state = loader().state_dict() | {"count": 3}
+    with pytest.raises(KQAError, match=r"stopped after 3 of \d+ batches"):
+        loader(budget=None).load_state_dict(state)
+    loader(budget=None).load_state_dict(state | {"count": state["length"]})
+
+
+def test_another_sampler_leaves_no_state() -> None:
+    source = ResumableLoader(Rows(), batch_size=None, sampler=[[0], [1, 2]])
+    assert [batch.tolist() for batch in source] == [[0], [1, 2]]
+    assert source.state_dict() == {}
+    source.load_state_dict({})

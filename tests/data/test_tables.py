@@ -1,0 +1,205 @@
+import csv
+import json
+import unicodedata
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from kqa_lightning.data.tables import load_table
+from kqa_lightning.errors import KQAError
+
+HEADER = "id,context,question,answer\n"
+# Any character a text file can hold; lone surrogates and NUL are refused, see below.
+TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(str.strip)
+
+
+def write(path: Path, text: str) -> str:
+    path.write_text(text, encoding="utf-8")
+    return str(path)
+
+
+def fails(*args, **kwargs) -> str:
+    with pytest.raises(KQAError) as error:
+        load_table(*args, **kwargs)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]))
+def test_csv_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]]) -> None:
+    for suffix, delimiter in ((".csv", ","), (".tsv", "\t")):
+        path = tmp_path / f"rows{suffix}"
+        with path.open("w", encoding="utf-8", newline="") as file:
+            csv.writer(file, delimiter=delimiter).writerows([("id", "context", "question", "answer"), *rows])
+        check_same(load_table(str(path), "train", require_answers=True), rows)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]))
+def test_jsonl_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]]) -> None:
+    names = ("id", "context", "question", "answer")
+    lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows]
+    check_same(load_table(write(tmp_path / "rows.jsonl", "\n".join(lines)), "train", require_answers=True), rows)
+
+
+def check_same(table, rows: list[tuple[str, str, str, str]]) -> None:
+    def nfc(text: str) -> str:
+        return unicodedata.normalize("NFC", text)
+
+    assert table["id"][:] == [row[0] for row in rows]  # untouched: answers are matched by it
+    for index, name in ((1, "context"), (2, "question")):
+        assert table[name][:] == [nfc(row[index]) for row in rows]
+    assert table["answers"][:] == [[nfc(row[3])] for row in rows]
+
+
+def test_words_that_look_like_missing_values_and_numbers(tmp_path: Path) -> None:
+    answers = ["NA", "null", "None", "nan", "007", "1.0", "True", "#N/A"]
+    lines = [f"{'0' * i}1,본문,질문,{answer}" for i, answer in enumerate(answers)]
+    table = load_table(write(tmp_path / "a.csv", HEADER + "\n".join(lines)), "train", require_answers=True)
+    assert table["answers"][:] == [[answer] for answer in answers]
+    assert table["id"][:2] == ["1", "01"]
+
+
+def test_korean_is_composed(tmp_path: Path) -> None:
+    decomposed = unicodedata.normalize("NFD", "국민은행")
+    table = load_table(write(tmp_path / "a.csv", f"{HEADER}1,{decomposed},{decomposed},{decomposed}"), "train")
+    assert table[0] == {"id": "1", "context": "국민은행", "question": "국민은행", "answers": ["국민은행"]}
+
+
+def test_table_without_answers(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "id,context,question\n1,본문,질문\n")
+    assert load_table(path, "predict")[0]["answers"] == []
+    message = fails(path, "train", require_answers=True)
+    assert "--data.train_path" in message and "'answer'" in message and "--data.columns" in message
+    assert "'id', 'context', 'question'" in message
+
+
+def test_answers_may_be_missing_in_some_rows_to_predict_on(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}1,본문,질문,갑\n2,본문,질문,\n3,본문,질문, \n")
+    assert load_table(path, "predict")["answers"][:] == [["갑"], [], []]
+    assert "blank answer: rows 2, 3" in fails(path, "val", require_answers=True)
+
+
+def test_renamed_columns(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", "번호,지문,질문,정답\n1,본문,왜,갑\n")
+    columns = {"id": "번호", "context": "지문", "question": "질문", "answer": "정답"}
+    expected = {"id": "1", "context": "본문", "question": "왜", "answers": ["갑"]}
+    assert load_table(path, "train", columns, require_answers=True)[0] == expected
+    message = fails(path, "train", {"id": "번호"})
+    assert "no column 'context'" in message and "'지문'" in message and "--data.columns" in message
+    assert "'틀림'" in fails(path, "train", columns | {"answer": "틀림"})
+    assert "no 'text' there" in fails(path, "train", {"text": "지문"})
+
+
+def test_all_faulty_rows_are_reported_at_once(tmp_path: Path) -> None:
+    rows = [
+        "1,본문,질문,갑",
+        "1,본문,질문,갑",
+        ",본문,질문,갑",
+        "4,,질문,갑",
+        "5,본문, ,갑",
+        "6,본문,질문,",
+        "7,본문",
+    ]
+    message = fails(write(tmp_path / "a.csv", HEADER + "\n".join(rows)), "train", require_answers=True)
+    for part in (
+        "duplicate id: row 2 ('1' of row 1)",
+        "blank id: row 3",
+        "blank context: row 4",
+        "blank question: row 5",
+        "blank answer: row 6",
+        "ragged row: row 7",
+    ):
+        assert part in message
+
+
+def test_first_twenty_rows_and_the_count(tmp_path: Path) -> None:
+    message = fails(write(tmp_path / "a.csv", HEADER + "\n".join(f"{i},,질문,갑" for i in range(30))), "train")
+    assert "blank context: rows 1, 2, " in message and ", 20 and more, 30 in all" in message
+    assert ", 21" not in message
+
+
+def test_empty_tables(tmp_path: Path) -> None:
+    assert "no rows" in fails(write(tmp_path / "a.csv", HEADER), "train")
+    assert "is empty" in fails(write(tmp_path / "a.json", "[]"), "train")
+
+
+def test_several_golds_and_hub_style_answers(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "context": "본문", "question": "왜", "answers": ["갑", "을"]},
+        {"id": "2", "context": "본문", "question": "왜", "answers": {"text": ["병"], "answer_start": [0]}},
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    assert load_table(path, "val", require_answers=True)["answers"][:] == [["갑", "을"], ["병"]]
+    path = write(tmp_path / "b.jsonl", json.dumps(rows[0] | {"answers": []}))
+    assert "missing answer: row 1" in fails(path, "val", require_answers=True)
+
+
+def test_values_that_are_no_usable_text(tmp_path: Path) -> None:
+    rows = [
+        {"id": True, "context": "a", "question": "q"},
+        {"id": "2", "context": ["a"], "question": "q"},
+        {"id": "3", "context": "a\0b", "question": "\ud800"},
+    ]
+    message = fails(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))), "predict")
+    assert "id is no text: row 1 (bool)" in message and "context is no text: row 2 (list)" in message
+    assert "NUL character in context: row 3" in message and "surrogate pair in question: row 3" in message
+
+
+def test_parquet_numbers_and_gaps(tmp_path: Path) -> None:
+    import pyarrow
+    import pyarrow.parquet
+
+    columns = {"id": [1, 2], "context": ["a", "b"], "question": ["q", "q"], "answer": [1.5, None]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
+    table = load_table(str(tmp_path / "a.parquet"), "predict")
+    assert table["id"][:] == ["1", "2"] and table["answers"][:] == [["1.5"], []]
+
+
+def test_sample() -> None:
+    sizes = {part: len(load_table("sample", part, {"id": "번호"}, require_answers=True)) for part in ("train", "val")}
+    assert sizes["train"] > sizes["val"] > 0
+    assert load_table("sample", "predict")["id"][:] == load_table("sample", "test")["id"][:]
+
+
+def test_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # datasets looks for a folder of that name before it asks the hub, and reads it in the same way.
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    row = {"id": "1", "context": "a", "question": "q", "answers": {"text": ["갑"], "answer_start": [0]}}
+    for split in ("train", "validation"):
+        write(tmp_path / "owner" / "name" / f"{split}.jsonl", json.dumps(row | {"id": split}))
+    monkeypatch.chdir(tmp_path)
+    for source, part, expected in (
+        ("owner/name", "train", "train"),
+        ("owner/name", "val", "validation"),
+        ("owner/name:validation", "test", "validation"),
+    ):
+        table = load_table(source, part, require_answers=True)
+        assert table[0] == {"id": expected, "context": "a", "question": "q", "answers": ["갑"]}
+    message = fails("owner/name", "test")
+    assert "train, validation" in message and "owner/name:SPLIT" in message
+
+
+def test_unreachable_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    message = fails("nobody/no-such-data", "val")
+    assert "--data.val_path nobody/no-such-data" in message and "give a file" in message
+
+
+def test_missing_file_in_a_folder_is_not_taken_for_a_hub_data_set() -> None:
+    assert "no such file" in fails("data/train.csv", "train")
+    assert "no such file" in fails("nowhere", "train")
+
+
+def test_korquad(korquad_path: Path) -> None:
+    table = load_table(str(korquad_path), "train", require_answers=True)
+    assert len(table) == 5774 and len(set(table["id"])) == 5774
+    document = json.loads(korquad_path.read_text(encoding="utf-8"))
+    paragraph = document["data"][-1]["paragraphs"][-1]
+    qa = paragraph["qas"][-1]
+    golds = [unicodedata.normalize("NFC", answer["text"]) for answer in qa["answers"]]
+    assert table[-1]["id"] == qa["id"] and table[-1]["answers"] == golds
+    assert table[-1]["context"] == unicodedata.normalize("NFC", paragraph["context"])

@@ -1,0 +1,40 @@
+"""Fixtures of the model side: random bases on disk, read through the real loading code."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from peft import PeftModel
+from random_models import randomise, save_base
+
+from kqa_lightning.model.base import LoRA, attach_lora, load_base_model
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session")
+def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Folders of random bases: gemma2 (its window of 16 is exceeded by most articles here) and llama."""
+    root = tmp_path_factory.mktemp("bases")
+    return {family: save_base(family, root / family) for family in ("gemma2", "llama")}
+
+
+@pytest.fixture(scope="session")
+def make_model(bases: dict[str, Path]) -> Callable[..., PeftModel]:
+    """A factory of models with LoRA whose adapters are random: at LoRA's start half of the gradients are zero."""
+
+    def make(family: str, quantization: str = "nf4", seed: int = 0, randomised: bool = True, **kwargs) -> PeftModel:
+        lora = kwargs.pop("lora", LoRA(r=4, alpha=8))
+        checkpointing = kwargs.pop("gradient_checkpointing", False)
+        torch.manual_seed(seed)
+        base = load_base_model(str(bases[family]), quantization=quantization, **{"precision": "fp32", **kwargs})
+        model = attach_lora(base, lora, gradient_checkpointing=checkpointing)
+        if randomised:
+            randomise(model, seed)
+        return model
+
+    return make

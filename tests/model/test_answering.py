@@ -1,0 +1,181 @@
+import math
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from peft import PeftModel
+from random_models import PAD, VOCABULARY, WINDOW, random_article
+
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
+from kqa_lightning.model.answering import AnswerGenerator, GeneratedAnswer
+
+END_IDS = (2, 7, 31, 50, 77)  # several, so that random weights end some of their answers
+NEW_TOKENS = 12
+ARTICLES = [
+    random_article(1, 40, [(6, 0), (11, 0), (1, 0)]),  # exceeds the window of 16 everywhere
+    random_article(2, 3, [(2, 0), (3, 0)]),  # stays within it, or leaves it while the answer grows
+    random_article(3, 14, [(1, 0), (9, 0), (4, 0), (9, 0)]),
+    random_article(4, 1, [(1, 0)]),
+    random_article(5, 90, [(2 + i % 9, 0) for i in range(13)]),
+]
+
+
+def reference(model: PeftModel, article: EncodedArticle, question: EncodedQuestion) -> tuple[int, ...]:
+    """transformers' own greedy generation on one unpadded row, with its own cache, masks and positions."""
+    row = torch.tensor([article.prefix_ids + question.question_ids])
+    out = model.generate(
+        input_ids=row,
+        attention_mask=torch.ones_like(row),
+        do_sample=False,
+        max_new_tokens=NEW_TOKENS,
+        eos_token_id=list(END_IDS),
+        pad_token_id=PAD,
+    )
+    return tuple(out[0, row.shape[1] :].tolist())
+
+
+def logprobs(model: PeftModel, article: EncodedArticle, question: EncodedQuestion, answer: Sequence[int]) -> list[float]:
+    """Each answer token's log-probability from one plain forward pass over the whole row."""
+    row = torch.tensor([article.prefix_ids + question.question_ids + tuple(answer)])
+    with torch.no_grad():
+        scores = model(input_ids=row, use_cache=False).logits[0].double().log_softmax(dim=-1)
+    start = row.shape[1] - len(answer)
+    return [scores[start + i - 1, token].item() for i, token in enumerate(answer)]
+
+
+@pytest.fixture(scope="module", params=[("gemma2", "nf4"), ("gemma2", "none"), ("llama", "nf4"), ("llama", "none")])
+def model(request: pytest.FixtureRequest, make_model: Callable[..., PeftModel]) -> PeftModel:
+    return make_model(*request.param).eval()
+
+
+@pytest.fixture(scope="module")
+def expected(model: PeftModel) -> list[list[tuple[int, ...]]]:
+    return [[reference(model, article, question) for question in article.questions] for article in ARTICLES]
+
+
+def generator(model: PeftModel, **kwargs: object) -> AnswerGenerator:
+    return AnswerGenerator(model, END_IDS, PAD, **{"max_new_tokens": NEW_TOKENS, **kwargs})  # type: ignore[arg-type]
+
+
+def tokens(answers: list[list[GeneratedAnswer]]) -> list[tuple[int, ...]]:
+    assert all(len(candidates) == 1 for candidates in answers)
+    return [candidates[0].token_ids for candidates in answers]
+
+
+def test_the_articles_cover_what_is_claimed(expected: list[list[tuple[int, ...]]]) -> None:
+    answers = [answer for article in expected for answer in article]
+    assert any(answer[-1] in END_IDS for answer in answers)
+    assert any(len(answer) == NEW_TOKENS for answer in answers)
+    assert len(set(answers)) > len(answers) // 2
+    totals = [
+        len(article.prefix_ids) + len(question.question_ids) + len(answer)
+        for article, found in zip(ARTICLES, expected, strict=True)
+        for question, answer in zip(article.questions, found, strict=True)
+    ]
+    assert min(totals) < WINDOW < max(totals)
+
+
+# 10**6 decodes all questions of all articles together, 1 each question alone.
+@pytest.mark.parametrize("tokens_per_batch", [10**6, 300, 1])
+def test_answers_equal_generate_on_one_unpadded_row(
+    model: PeftModel, expected: list[list[tuple[int, ...]]], tokens_per_batch: int
+) -> None:
+    found = generator(model, tokens_per_batch=tokens_per_batch).generate_all(ARTICLES)
+    assert [tokens(article) for article in found] == expected
+
+
+def test_one_article_at_a_time_gives_the_same(model: PeftModel, expected: list[list[tuple[int, ...]]]) -> None:
+    assert [tokens(generator(model).generate(article)) for article in ARTICLES] == expected
+
+
+def test_scores_are_those_of_a_plain_forward_pass(model: PeftModel) -> None:
+    for article, answers in zip(ARTICLES, generator(model).generate_all(ARTICLES), strict=True):
+        for question, (answer,) in zip(article.questions, answers, strict=True):
+            parts = logprobs(model, article, question, answer.token_ids)
+            assert answer.logprob_sum == pytest.approx(sum(parts), rel=1e-4, abs=1e-4)
+            assert answer.logprob_mean == pytest.approx(sum(parts) / len(parts), rel=1e-4, abs=1e-4)
+
+
+def test_the_article_is_computed_once(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("gemma2").eval()
+    shapes = []
+    model.get_input_embeddings().register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
+    article = ARTICLES[4]
+    generator(model, tokens_per_batch=4 * 120).generate(article)  # too small for the thirteen questions at once
+    assert [shape for shape in shapes if shape[1] >= len(article.prefix_ids)] == [(1, 90)]
+    assert sum(shape[0] for shape in shapes if 1 < shape[1] < len(article.prefix_ids)) == 13
+
+
+@pytest.mark.parametrize("tokens_per_batch", [256, 1000])
+def test_what_is_computed_at_once_is_bounded(make_model: Callable[..., PeftModel], tokens_per_batch: int) -> None:
+    model = make_model("llama").eval()
+    columns: list[int] = []
+
+    def record(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+        rows = kwargs["input_ids"].shape[0]
+        columns.append(rows * kwargs["attention_mask"].shape[-1] if rows > 1 else 0)
+
+    model.register_forward_pre_hook(record, with_kwargs=True)
+    generator(model, tokens_per_batch=tokens_per_batch).generate_all(ARTICLES)
+    assert 0 < max(columns) <= tokens_per_batch
+
+
+def test_a_caller_may_end_answers_early(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama").eval()
+    whole = [answer for article in generator(model).generate_all(ARTICLES) for answer in tokens(article)]
+    seen: list[tuple[int, ...]] = []
+
+    def should_stop(token_ids: Sequence[int]) -> bool:
+        seen.append(tuple(token_ids))
+        return token_ids[-1] % 3 == 0
+
+    def cut(answer: tuple[int, ...]) -> tuple[int, ...]:
+        stops = [i for i, token in enumerate(answer) if token % 3 == 0]
+        return answer[: stops[0] + 1] if stops else answer
+
+    found = generator(model, should_stop=should_stop).generate_all(ARTICLES)
+    assert [answer for article in found for answer in tokens(article)] == [cut(answer) for answer in whole]
+    assert [cut(answer) for answer in whole] != whole
+    assert all(cut(answer) == answer for answer in seen), "an answer that is over is not asked about again"
+
+
+def test_an_end_token_at_once_is_an_answer_of_one_token(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama").eval()
+    everything_ends = AnswerGenerator(model, range(VOCABULARY), PAD)
+    for (answer,) in everything_ends.generate(ARTICLES[0]):
+        assert len(answer.token_ids) == 1
+        assert answer.logprob_mean == answer.logprob_sum
+        assert answer.logprob_sum <= 0
+        assert math.isfinite(answer.logprob_sum)
+
+
+def test_articles_without_questions_are_skipped_in_place(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama").eval()
+    silent = EncodedArticle((5, 6), (), False)
+    found = generator(model).generate_all([silent, ARTICLES[1], silent])
+    assert [len(answers) for answers in found] == [0, 2, 0]
+    assert generator(model).generate_all([]) == []
+
+
+def test_what_cannot_be_computed_is_refused(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama").eval()
+    for article in (EncodedArticle((), ARTICLES[1].questions, False), random_article(1, 4, [(3, 0), (0, 0)])):
+        with pytest.raises(ValueError, match="at least one token"):
+            generator(model).generate(article)
+    with pytest.raises(ValueError, match="max_new_tokens"):
+        generator(model, max_new_tokens=0)
+
+
+def test_bf16_answers_are_finite(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("gemma2", precision="bf16").eval()
+    for answers in generator(model).generate_all(ARTICLES):
+        assert all(math.isfinite(answer.logprob_sum) for (answer,) in answers)
+
+
+def test_no_gradients_are_kept(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama").eval()
+    grads = []
+    model.register_forward_hook(lambda module, args, output: grads.append(output.logits.requires_grad))
+    generator(model).generate(ARTICLES[1])
+    assert grads
+    assert not any(grads)

@@ -1,0 +1,104 @@
+from collections.abc import Callable, Sequence
+
+import pytest
+import torch
+from peft import PeftModel
+from random_models import PAD, VOCABULARY, random_article, separate
+
+from kqa_lightning.data.encoding import EncodedArticle
+from kqa_lightning.data.packing import pack
+from kqa_lightning.model.loss import token_losses
+from kqa_lightning.model.masks import attention_mask
+
+MODELS = [("gemma2", None), ("llama", "sdpa"), ("llama", "eager")]
+CASES = {
+    "window exceeded": [random_article(1, 40, [(6, 3), (9, 5), (4, 1)])],
+    "window not exceeded": [random_article(2, 5, [(3, 2), (4, 3)])],
+    "several articles, padded": [random_article(3, 30, [(5, 2)]), random_article(4, 11, [(4, 4), (7, 2), (2, 1)])],
+    "an article of one token, answers of one token": [random_article(5, 1, [(1, 1), (3, 1)])],
+    "thirty questions": [random_article(6, 25, [(1 + i % 7, 1 + i % 4) for i in range(30)])],
+}
+
+
+def descend(model: PeftModel, batches: Sequence, total: int) -> tuple[float, dict[str, torch.Tensor]]:
+    """Summed loss over ``total`` tokens and the gradient of every adapter tensor."""
+    model.zero_grad()
+    loss = 0.0
+    for batch in batches:
+        part = token_losses(model, batch).sum() / total
+        part.backward()
+        loss += part.item()
+    return loss, {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
+@pytest.mark.parametrize(("family", "attention"), MODELS)
+def test_packed_loss_and_gradients_equal_those_of_separate_rows(
+    make_model: Callable[..., PeftModel], family: str, attention: str | None, quantization: str
+) -> None:
+    model = make_model(family, quantization, attn_implementation=attention)
+    for name, articles in CASES.items():
+        total = sum(len(q.answer_ids) for article in articles for q in article.questions)
+        expected_loss, expected = descend(model, separate(articles), total)
+        loss, found = descend(model, [pack(articles, PAD)], total)
+        assert loss == pytest.approx(expected_loss, rel=1e-5), name
+        assert len(found) == 4 * 7 * 2
+        for tensor, gradient in expected.items():
+            assert gradient.norm() > 0
+            assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_a_single_row_is_the_models_own_loss(make_model: Callable[..., PeftModel], family: str) -> None:
+    """The reference of the reference: transformers' own mask, positions and loss on one plain row."""
+    model = make_model(family)
+    article = random_article(7, 40, [(6, 4)])
+    (question,) = article.questions
+    row = torch.tensor([article.prefix_ids + question.question_ids + question.answer_ids])
+    labels = row.clone()
+    labels[:, : -len(question.answer_ids)] = -100
+    expected = model(input_ids=row, labels=labels).loss
+    assert token_losses(model, pack([article], PAD)).mean().item() == pytest.approx(expected.item(), rel=1e-5)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_a_question_does_not_see_another(make_model: Callable[..., PeftModel], family: str) -> None:
+    model = make_model(family).eval()
+    shape = [(6, 3), (5, 4)]
+    article, other = random_article(8, 30, shape), random_article(9, 30, shape)
+    changed = EncodedArticle(article.prefix_ids, (other.questions[0], article.questions[1]), article.cut)
+
+    def second(article: EncodedArticle) -> torch.Tensor:
+        batch = pack([article], PAD)
+        mask = attention_mask(model.config, batch.segments, batch.position_ids, torch.float32)
+        with torch.no_grad():
+            out = model(input_ids=batch.input_ids, attention_mask=mask, position_ids=batch.position_ids).logits
+        return out[batch.segments == 2]
+
+    assert torch.equal(second(article), second(changed))
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_the_head_runs_on_supervised_positions_alone(make_model: Callable[..., PeftModel], family: str) -> None:
+    model = make_model(family)
+    scored = []
+    model.base_model.model.lm_head.register_forward_hook(lambda module, args, output: scored.append(output.shape))
+    losses = token_losses(model, pack(CASES["several articles, padded"], PAD))
+    assert scored == [(9, VOCABULARY)]
+    assert losses.shape == (9,)
+
+
+def test_losses_are_fp32_in_the_order_of_the_rows(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama", precision="bf16").eval()
+    articles = CASES["several articles, padded"]
+    losses = token_losses(model, pack(articles, PAD))
+    assert losses.dtype == torch.float32
+    rows = torch.cat([token_losses(model, batch) for batch in separate(articles)])
+    assert torch.allclose(losses, rows, rtol=0.1)
+
+
+def test_a_batch_without_gold_has_no_losses(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama")
+    losses = token_losses(model, pack([random_article(1, 10, [(4, 0)])], PAD))
+    assert losses.shape == (0,)
+    losses.sum().backward()
