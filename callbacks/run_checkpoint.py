@@ -37,7 +37,7 @@ class RunCheckpoint(Callback):
         self._fitting = False
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_step: int | None = None
-        self._random_state: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
@@ -56,9 +56,15 @@ class RunCheckpoint(Callback):
         trainer.callbacks = [other for other in trainer.callbacks if other is not self] + [self]
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Put the random generators where the checkpoint has them: everything before this drew from them too."""
-        if self._random_state is not None:
-            restore_random_state(self._random_state)
+        """Put data and random generators where the checkpoint has them.
+
+        Lightning brings the loader's state back only if no loader was made before; but the learning rate's schedule
+        needs one, for the number of steps. The generators come last: everything before this drew from them too.
+        """
+        if self._resumed is not None:
+            trainer.train_dataloader.load_state_dict(self._resumed["train_loader"])
+            restore_random_state(self._resumed["random_state"])
+            self._resumed = None
         self._step = trainer.global_step
 
     def on_train_batch_end(
@@ -114,15 +120,16 @@ class RunCheckpoint(Callback):
     def on_save_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Add the best score so far and the states of the random generators."""
+        """Add the best score so far, where in the data the run is, and the states of the random generators."""
         checkpoint["best_score"] = self.best_score
+        checkpoint["train_loader"] = trainer.train_dataloader.state_dict()
         checkpoint["random_state"] = random_state()
 
     def on_load_checkpoint(
         self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
     ) -> None:
-        """Keep the generators' states until training starts."""
-        self._random_state = checkpoint.get("random_state")
+        """Keep the states until training starts."""
+        self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
 
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(_folder(trainer).last)

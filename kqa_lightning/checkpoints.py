@@ -10,8 +10,11 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
 
-# What Lightning and KQAModule put into a checkpoint; one without them is of another program.
-_PARTS = ("state_dict", "loops", "callbacks", "optimizer_states", "lr_schedulers", "global_step")
+# What going on needs (Lightning and RunCheckpoint write it); a file that lacks some of it is of another program.
+_PARTS = (
+    *("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step"),
+    *("best_score", "train_loader", "random_state"),
+)
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:

@@ -120,9 +120,7 @@ class KQADataModule(LightningDataModule):
         self._check_settings()
         parts = STAGE_PARTS[stage]
         if stage is None:
-            parts = tuple(
-                part for part in parts if self.paths[part] or (part == "val" and self.paths["train"])
-            )
+            parts = tuple(part for part in parts if self.paths[part] or (part == "val" and self.paths["train"]))
         for part in parts:
             self._read(part, stage)
         if not hasattr(self, "encoder"):
@@ -167,9 +165,7 @@ class KQADataModule(LightningDataModule):
                 "predict": "--data.predict_path or --data.test_path",
             }
             raise KQAError(f"{stage} needs {flags.get(part, f'--data.{part}_path')}: a table, or sample")
-        table = load_table(
-            source, "train" if split else part, self.columns, require_answers=part != "predict"
-        )
+        table = load_table(source, "train" if split else part, self.columns, require_answers=part != "predict")
         if split:
             train, val = split_articles(table["context"], self.val_fraction, self.seed)
             self.tables.update(train=table.select(train), val=table.select(val))

@@ -103,9 +103,7 @@ class PromptEncoder:
         """Encode one article; see `encode_articles`."""
         return self.encode_articles([(context, questions)], stage)[0]
 
-    def encode_articles(
-        self, articles: Sequence[tuple[str, Sequence[Question]]], stage: Stage
-    ) -> list[EncodedArticle]:
+    def encode_articles(self, articles: Sequence[tuple[str, Sequence[Question]]], stage: Stage) -> list[EncodedArticle]:
         """Encode articles with their questions in one go.
 
         An article that does not fit ``max_length`` together with its longest question loses its end, at a
@@ -165,18 +163,14 @@ class PromptEncoder:
         texts = list(dict.fromkeys(s.text for segments in batch for s in segments if not s.control))
         ids = dict(zip(texts, self.text.encode_batch(texts), strict=True))
         return [
-            tuple(
-                chain.from_iterable([self._controls[s.text]] if s.control else ids[s.text] for s in segments)
-            )
+            tuple(chain.from_iterable([self._controls[s.text]] if s.control else ids[s.text] for s in segments))
             for segments in batch
         ]
 
     def _cut(self, context: str, length: int, room: int, stage: Stage) -> tuple[int, ...] | None:
         starts = self.text.token_starts(context)
         template = length - len(starts)
-        return cut_to_fit(
-            context, starts, room, template, lambda kept: self._encode([self._prefix(kept, stage)])[0]
-        )
+        return cut_to_fit(context, starts, room, template, lambda kept: self._encode([self._prefix(kept, stage)])[0])
 
     def _without_room(self, questions: Sequence[EncodedQuestion], stage: Stage) -> list[int]:
         longest = max(_counted(question, stage) for question in questions)

@@ -51,9 +51,7 @@ class Prompt(ABC):
 
     def __init__(self, wording: Wording = "aligned") -> None:
         if wording not in get_args(Wording):
-            raise KQAError(
-                f"--data.prompt: wording {wording!r} is unknown; known: {', '.join(get_args(Wording))}"
-            )
+            raise KQAError(f"--data.prompt: wording {wording!r} is unknown; known: {', '.join(get_args(Wording))}")
         self.wording = wording
 
     def __repr__(self) -> str:

@@ -73,9 +73,8 @@ def decode(path: Path, problems: Problems) -> str:
 def _read_separated(delimiter: str) -> Callable[[Path, Problems], RawTable]:
     def read(path: Path, problems: Problems) -> RawTable:
         text = decode(path, problems)
-        limit = csv.field_size_limit(
-            sys.maxsize
-        )  # the default refuses articles of more than 131,072 characters
+        # The default refuses articles of more than 131,072 characters.
+        limit = csv.field_size_limit(sys.maxsize)
         try:
             return _parse_separated(text, delimiter, problems)
         finally:
@@ -102,9 +101,7 @@ def _parse_separated(text: str, delimiter: str, problems: Problems) -> RawTable:
                     problems.add("ragged row", number, f"line {line}: {fault}")
             line = reader.line_num + 1
     except csv.Error:
-        problems.add(
-            "quote that is not closed, or text after a closing quote", number + 1, f"from line {line}"
-        )
+        problems.add("quote that is not closed, or text after a closing quote", number + 1, f"from line {line}")
     return RawTable(header, rows)
 
 

@@ -46,9 +46,7 @@ class ArticleBatchSampler(Sampler[list[int]]):
         self.world_size = world_size
         self.epoch = 0
         self.count = 0  # batches of this epoch handed out
-        self.start = (
-            0  # batches of this epoch to pass over, once: they were handed out before an interruption
-        )
+        self.start = 0  # batches to pass over, once: they were handed out before an interruption
         self._length = len(self._share())
 
     def __len__(self) -> int:

@@ -77,9 +77,7 @@ def read_hub(source: str, part: Part, problems: Problems) -> RawTable:
         ) from error
     split = next((split for split in ((wanted,) if wanted else HUB_SPLITS[part]) if split in splits), None)
     if split is None:
-        raise KQAError(
-            f"{problems.source} has no split for this; found: {', '.join(splits)}; name one as {name}:SPLIT"
-        )
+        raise KQAError(f"{problems.source} has no split for this; found: {', '.join(splits)}; name one as {name}:SPLIT")
     rows = splits[split]
     return RawTable(list(rows.column_names), list(enumerate(rows, start=1)))
 
@@ -120,14 +118,10 @@ def find_columns(
     """
     columns = columns or {}
     if unknown := [name for name in columns if name not in NAMES]:
-        raise KQAError(
-            f"--data.columns maps {', '.join(NAMES)} to the table's names; it has no {unknown[0]!r} there"
-        )
+        raise KQAError(f"--data.columns maps {', '.join(NAMES)} to the table's names; it has no {unknown[0]!r} there")
     names: dict[str, str] = {}
     for name in NAMES:
-        candidates = (
-            (columns[name],) if name in columns else (name, "answers") if name == "answer" else (name,)
-        )
+        candidates = (columns[name],) if name in columns else (name, "answers") if name == "answer" else (name,)
         column = next((candidate for candidate in candidates if candidate in found), None)
         if column is not None:
             names[name] = column
@@ -141,7 +135,7 @@ def find_columns(
 
 def _text(value: Any, name: str, row: int, problems: Problems) -> str:
     """Return ``value`` as text; what is blank or no text is noted."""
-    if value is None or value != value:  # a missing number of a Parquet table is a NaN
+    if _is_missing(value):
         value = ""
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         problems.add(f"{name} is no text", row, type(value).__name__)
@@ -161,14 +155,15 @@ def _answers(value: Any, required: bool, row: int, problems: Problems) -> list[s
         value = value.get("text")
     values = value if isinstance(value, list) else [value]
     if not required:
-        values = [
-            one
-            for one in values
-            if not (one is None or one != one or (isinstance(one, str) and not one.strip()))
-        ]
+        values = [one for one in values if not _is_missing(one)]
     elif not values:
         problems.add("missing answer", row)
     return [_nfc(_text(one, "answer", row, problems)) for one in values]
+
+
+def _is_missing(value: Any) -> bool:
+    # NaN, which alone differs from itself, is the missing number of a Parquet table.
+    return value is None or value != value or (isinstance(value, str) and not value.strip())
 
 
 def _unusable(text: str) -> str | None:

@@ -1,10 +1,10 @@
 """What a checkpoint holds of the model: the adapters, and which base and shape they belong to."""
 
 from dataclasses import asdict, dataclass, fields
-from typing import Any
+from typing import Any, cast
 
 import torch
-from peft import PeftModel
+from peft import LoraConfig, PeftModel
 
 from kqa_lightning.errors import KQAError
 
@@ -34,7 +34,7 @@ class AdapterIdentity:
     @classmethod
     def of(cls, model: PeftModel, base_model: str) -> "AdapterIdentity":
         """The identity of a model with LoRA attached."""
-        lora = model.peft_config["default"]
+        lora = cast(LoraConfig, model.peft_config["default"])
         table = model.get_input_embeddings().weight
         rows = torch.linspace(0, table.shape[0] - 1, _PROBE_ROWS, device=table.device).long()
         return cls(
@@ -45,7 +45,7 @@ class AdapterIdentity:
             vocab_size=model.config.vocab_size,
             lora_r=lora.r,
             lora_alpha=lora.lora_alpha,
-            lora_targets=sorted(lora.target_modules),
+            lora_targets=sorted(lora.target_modules or ()),
             probe=table[rows, :_PROBE_COLUMNS].float().flatten().tolist(),
         )
 
@@ -54,15 +54,17 @@ class AdapterIdentity:
         return asdict(self)
 
 
-def check_identity(stored: object, here: AdapterIdentity, checkpoint: str) -> None:
-    """Refuse adapters of another base model or shape.
+def check_identity(stored: object, here: AdapterIdentity, checkpoint: str) -> dict[str, Any]:
+    """Refuse adapters of another base model or shape, and return what a checkpoint says of its own.
 
     Raises:
         KQAError: with each value that differs, of the checkpoint and of this run.
     """
     names = [field.name for field in fields(AdapterIdentity)]
     if not isinstance(stored, dict) or any(name not in stored for name in names):
-        raise KQAError(f"{checkpoint} is not a checkpoint of kqa_lightning: it does not say which base model it belongs to")
+        raise KQAError(
+            f"{checkpoint} is not a checkpoint of kqa_lightning: it does not say which base model it belongs to"
+        )
     shape = [name for name in names if name not in ("base_model", "probe") and stored[name] != getattr(here, name)]
     differences = [f"{name} {stored[name]}, here {getattr(here, name)}" for name in shape]
     if not differences and not _same_numbers(stored["probe"], here.probe):
@@ -72,11 +74,10 @@ def check_identity(stored: object, here: AdapterIdentity, checkpoint: str) -> No
             f"{checkpoint} belongs to base model {stored['base_model']}, this run has {here.base_model}:"
             f" {'; '.join(differences)}; give the --model.base_model and --model.lora settings it was trained with"
         )
+    return stored
 
 
-def check_adapter_tensors(
-    stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], checkpoint: str
-) -> None:
+def check_adapter_tensors(stored: dict[str, torch.Tensor], expected: dict[str, torch.Tensor], checkpoint: str) -> None:
     """Refuse a state that is not exactly the adapters: Lightning's non-strict loading would pass over what lacks.
 
     Raises:

@@ -1,35 +1,24 @@
 """AnswerGenerator: answers all questions of an article on one computation of the article."""
 
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch
 from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
+from kqa_lightning.model.greedy import GeneratedAnswer, GreedyAnswers
 from kqa_lightning.model.masks import ARTICLE, PADDING, attention_mask
 
 if TYPE_CHECKING:
     from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
 
+__all__ = ["AnswerGenerator", "GeneratedAnswer"]
+
 _QUESTION = 1  # each decoded row holds one question, so one segment number serves all
-
-
-@dataclass(frozen=True)
-class GeneratedAnswer:
-    """A generated continuation.
-
-    Args:
-        token_ids: The generated ids, the end token included where one was generated.
-        logprob_sum: Sum of the tokens' natural log-probabilities, the end token's included.
-        logprob_mean: That sum divided by the number of tokens.
-    """
-
-    token_ids: tuple[int, ...]
-    logprob_sum: float
-    logprob_mean: float
 
 
 @dataclass(frozen=True)
@@ -60,7 +49,7 @@ class AnswerGenerator:
     counts columns and would drop real tokens for padding.
 
     Args:
-        model: The model, in eval mode; gradients are off here.
+        model: The model; answers are computed in eval mode and without gradients, whatever mode it is in.
         end_ids: Ids that end an answer.
         pad_id: Id to fill up with; never seen by a real token.
         max_new_tokens: Most tokens an answer gets.
@@ -79,7 +68,7 @@ class AnswerGenerator:
     ) -> None:
         if max_new_tokens < 1:
             raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}")
-        embeddings = model.get_input_embeddings().weight
+        embeddings = cast(Tensor, model.get_input_embeddings().weight)
         self.model = model
         self.pad_id = pad_id
         self.max_new_tokens = max_new_tokens
@@ -102,6 +91,11 @@ class AnswerGenerator:
         if any(not a.prefix_ids or any(not q.question_ids for q in a.questions) for a in articles):
             raise ValueError("an article and a question need at least one token each")
         answers: list[list[list[GeneratedAnswer]]] = [[[] for _ in article.questions] for article in articles]
+        with _evaluating(self.model):
+            self._fill(answers, articles)
+        return answers
+
+    def _fill(self, answers: list[list[list[GeneratedAnswer]]], articles: "Sequence[EncodedArticle]") -> None:
         for members in self._article_groups(articles):
             prefix = self._prefill([articles[i] for i in members])
             rows = [
@@ -112,7 +106,6 @@ class AnswerGenerator:
             for group in self._question_groups(rows, prefix.lengths):
                 for row, answer in zip(group, self._decode(prefix, group), strict=True):
                     answers[row.article][row.index] = [answer]
-        return answers
 
     def _article_groups(self, articles: "Sequence[EncodedArticle]") -> Iterator[list[int]]:
         """Consecutive articles whose prefixes are computed together."""
@@ -164,7 +157,7 @@ class AnswerGenerator:
         input_ids, segments, position_ids = self._pad_questions(rows, prefix.lengths)
         key_segments = torch.cat([prefix.segments[slots, :width], segments], dim=1)
         key_positions = torch.cat([prefix.position_ids[slots, :width], position_ids], dim=1)
-        decoded = _Decoded(len(rows), self._end_ids, self.should_stop)
+        decoded = GreedyAnswers(len(rows), self._end_ids, self.should_stop)
         for step in range(self.max_new_tokens):
             if step > 0:
                 input_ids, position_ids = decoded.last[:, None], position_ids[:, -1:] + 1
@@ -211,47 +204,13 @@ class AnswerGenerator:
         return output.logits[:, -1].float()
 
 
-class _Decoded:
-    """The tokens of a batch of answers so far, and which answers are over."""
-
-    def __init__(
-        self, rows: int, end_ids: Tensor, should_stop: Callable[[Sequence[int]], bool] | None
-    ) -> None:
-        self._end_ids, self._should_stop = end_ids, should_stop
-        self._running = torch.ones(rows, dtype=torch.bool, device=end_ids.device)
-        self._lengths = torch.zeros(rows, dtype=torch.long, device=end_ids.device)
-        self._tokens: list[Tensor] = []
-        self._logprobs: list[Tensor] = []
-
-    @property
-    def last(self) -> Tensor:
-        """The newest token of each row, int64 [rows]."""
-        return self._tokens[-1]
-
-    def append(self, logits: Tensor) -> bool:
-        """Take the likeliest token of each row of fp32 [rows, vocabulary]; true when every answer is over."""
-        token = logits.argmax(dim=-1)
-        self._tokens.append(token)
-        self._logprobs.append(logits.log_softmax(dim=-1).gather(1, token[:, None])[:, 0])
-        self._lengths += self._running
-        self._running &= ~torch.isin(token, self._end_ids)
-        if self._should_stop is not None:
-            self._stop_early(self._should_stop)
-        return not bool(self._running.any())
-
-    def answers(self) -> list[GeneratedAnswer]:
-        """What was generated, row by row."""
-        tokens = torch.stack(self._tokens, dim=1).tolist()
-        logprobs = torch.stack(self._logprobs, dim=1).double().tolist()
-        answers = []
-        for row, length in enumerate(self._lengths.tolist()):
-            total = sum(logprobs[row][:length])
-            answers.append(GeneratedAnswer(tuple(tokens[row][:length]), total, total / length))
-        return answers
-
-    def _stop_early(self, should_stop: Callable[[Sequence[int]], bool]) -> None:
-        running = self._running.nonzero()[:, 0].tolist()
-        if running:
-            tokens = torch.stack(self._tokens, dim=1)[running].tolist()
-            over = [row for row, ids in zip(running, tokens, strict=True) if should_stop(ids)]
-            self._running[over] = False
+@contextmanager
+def _evaluating(model: torch.nn.Module) -> Iterator[None]:
+    """Eval mode inside; afterwards every submodule is in the mode it was in."""
+    training = [module for module in model.modules() if module.training]
+    model.eval()
+    try:
+        yield
+    finally:
+        for module in training:
+            module.training = True

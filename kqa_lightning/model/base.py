@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, cast
 
 import torch
 from bitsandbytes.nn import Linear4bit
@@ -67,7 +67,7 @@ def load_base_model(
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
     attention = choose_attention(config, attn_implementation, precision)
     with reading(base_model), _progress_bar(source):
-        model, report = AutoModelForCausalLM.from_pretrained(
+        loaded = AutoModelForCausalLM.from_pretrained(
             source,
             config=config,
             dtype=DTYPES[precision],
@@ -79,15 +79,14 @@ def load_base_model(
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # reported below, in one line
         )
+    model, report = cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
     _check_complete(base_model, report)
     model.requires_grad_(False)
     guard_against_repacking(model)
     return model
 
 
-def choose_attention(
-    config: PreTrainedConfig, attn_implementation: str | None, precision: Precision
-) -> Attention:
+def choose_attention(config: PreTrainedConfig, attn_implementation: str | None, precision: Precision) -> Attention:
     """The attention to load ``config`` with.
 
     Raises:
@@ -175,7 +174,7 @@ def _progress_bar(source: str) -> Iterator[None]:
         transformers_logging.enable_progress_bar()
 
 
-def _check_complete(base_model: str, report: dict) -> None:
+def _check_complete(base_model: str, report: dict[str, Any]) -> None:
     missing, mismatched = sorted(report["missing_keys"]), report["mismatched_keys"]
     if missing:
         raise KQAError(

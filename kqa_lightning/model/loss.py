@@ -1,6 +1,6 @@
 """The loss of the supervised tokens of packed articles."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import torch.nn.functional as F
 from peft import PeftModel
@@ -21,9 +21,8 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     times the vocabulary is made, which for 256,000 words is most of the memory and time of a step.
     """
     supervised = batch.labels != UNSUPERVISED
-    mask = attention_mask(
-        model.config, batch.segments, batch.position_ids, model.get_input_embeddings().weight.dtype
-    )
+    dtype = cast(Tensor, model.get_input_embeddings().weight).dtype
+    mask = attention_mask(model.config, batch.segments, batch.position_ids, dtype)
     logits = model(
         input_ids=batch.input_ids,
         attention_mask=mask,

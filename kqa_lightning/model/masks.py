@@ -52,7 +52,7 @@ def attention_mask(
 
     window = getattr(config, "sliding_window", None)
     layer_types = set(getattr(config, "layer_types", None) or ())
+    near = visible if window is None else visible & (distance < window)
     if "sliding_attention" in layer_types:
-        near = additive(visible & (distance < window))
-        return {kind: near if kind == "sliding_attention" else additive(visible) for kind in layer_types}
-    return additive(visible if window is None else visible & (distance < window))
+        return {kind: additive(near if kind == "sliding_attention" else visible) for kind in layer_types}
+    return additive(near)

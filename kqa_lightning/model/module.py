@@ -1,22 +1,21 @@
 """KQAModule: QLoRA fine-tuning and answering as a LightningModule."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import torch
-from lightning.pytorch import LightningModule
+from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from peft import PeftModel
 from torch import Tensor
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LambdaLR
 
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
 from kqa_lightning.model.answering import AnswerGenerator
+from kqa_lightning.model.answers import AnsweredQuestion, Candidate, is_over, read_candidates
 from kqa_lightning.model.base import Attention, LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
@@ -25,27 +24,11 @@ if TYPE_CHECKING:
     from kqa_lightning.data.encoding import PromptEncoder
     from kqa_lightning.data.packing import PackedBatch
 
+__all__ = ["AnsweredQuestion", "Candidate", "KQAModule", "LoRA"]
+
 DEFAULT_LORA = LoRA()
 # The adapters stay in fp32 and the base in its own type: a trainer precision that casts the module is refused.
 _TRAINER_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """One answer to a question: ``answer`` as it is scored, ``raw`` as it was generated, and its log-probability."""
-
-    answer: str
-    raw: str
-    logprob_sum: float
-    logprob_mean: float
-
-
-@dataclass(frozen=True)
-class AnsweredQuestion:
-    """The candidates for the question at ``row`` of its table, best first."""
-
-    row: int
-    candidates: tuple[Candidate, ...]
 
 
 class KQAModule(LightningModule):
@@ -104,7 +87,7 @@ class KQAModule(LightningModule):
         """
         if self.model is not None:
             return
-        trainer = self._trainer
+        trainer = self._attached()
         if trainer is not None and trainer.precision not in _TRAINER_PRECISIONS:
             raise KQAError(
                 f"--trainer.precision {trainer.precision} would cast the adapters, which stay fp32;"
@@ -160,30 +143,20 @@ class KQAModule(LightningModule):
 
     def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
         """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""
-        model, encoder = self._adapted(), self._encoder()
+        encoder: PromptEncoder = self.trainer.datamodule.encoder  # type: ignore[attr-defined]
         generator = AnswerGenerator(
-            model,
+            self._adapted(),
             encoder.end_ids,
             encoder.pad_id,
             self.max_new_tokens,
-            should_stop=lambda token_ids: _is_over(encoder, token_ids),
+            should_stop=lambda token_ids: is_over(encoder, token_ids),
         )
-        with _evaluating(model):
-            generated = generator.generate_all(batch.articles)
-        answered = []
-        for article, answers in zip(batch.articles, generated, strict=True):
-            for question, candidates in zip(article.questions, answers, strict=True):
-                texts = [encoder.decode_answer(candidate.token_ids) for candidate in candidates]
-                answered.append(
-                    AnsweredQuestion(
-                        question.row,
-                        tuple(
-                            Candidate(answer, raw, candidate.logprob_sum, candidate.logprob_mean)
-                            for (answer, raw), candidate in zip(texts, candidates, strict=True)
-                        ),
-                    )
-                )
-        return answered
+        generated = generator.generate_all(batch.articles)
+        return [
+            AnsweredQuestion(question.row, read_candidates(encoder, candidates))
+            for article, answers in zip(batch.articles, generated, strict=True)
+            for question, candidates in zip(article.questions, answers, strict=True)
+        ]
 
     # --- optimization and checkpoints ----------------------------------------------------------------------------
 
@@ -206,6 +179,8 @@ class KQAModule(LightningModule):
     def on_train_start(self) -> None:
         """Let learning rate and weight decay of this run win over those of the checkpoint it goes on from."""
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
+        assert isinstance(optimizer, Optimizer)
+        assert isinstance(schedule, LambdaLR)
         impose(optimizer, schedule, self.learning_rate, self.weight_decay)
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
@@ -223,10 +198,10 @@ class KQAModule(LightningModule):
         Raises:
             KQAError: with the values of the checkpoint and of this run.
         """
-        trainer = self._trainer
+        trainer = self._attached()
         name = f"checkpoint {trainer.ckpt_path}" if trainer is not None and trainer.ckpt_path else "the checkpoint"
-        stored, here = checkpoint.get(IDENTITY_KEY), AdapterIdentity.of(self._adapted(), self.base_model)
-        check_identity(stored, here, name)
+        here = AdapterIdentity.of(self._adapted(), self.base_model)
+        stored = check_identity(checkpoint.get(IDENTITY_KEY), here, name)
         check_adapter_tensors(checkpoint["state_dict"], self._adapter_tensors(), name)
         if stored["base_model"] != self.base_model:
             rank_zero_warn(f"{name} was trained on {stored['base_model']}; its adapters are used on {self.base_model}")
@@ -243,27 +218,12 @@ class KQAModule(LightningModule):
             raise RuntimeError("no weights are loaded yet: call configure_model() first, as the trainer does")
         return self.model
 
-    def _encoder(self) -> "PromptEncoder":
-        return self.trainer.datamodule.encoder  # type: ignore[attr-defined]
+    def _attached(self) -> Trainer | None:
+        try:
+            return self.trainer
+        except RuntimeError:
+            return None
 
     def _adapter_tensors(self) -> dict[str, Tensor]:
         """The trainable tensors by their name in the state dict."""
         return {name: parameter for name, parameter in self.named_parameters() if parameter.requires_grad}
-
-
-@contextmanager
-def _evaluating(model: torch.nn.Module) -> Iterator[None]:
-    """Eval mode inside; afterwards every submodule is in the mode it was in."""
-    training = [module for module in model.modules() if module.training]
-    model.eval()
-    try:
-        yield
-    finally:
-        for module in training:
-            module.training = True
-
-
-def _is_over(encoder: "PromptEncoder", token_ids: Sequence[int]) -> bool:
-    """Whether the answer's line or a stop string has come: what follows would be thrown away."""
-    line = encoder.decode_answer(token_ids)[1].lstrip()
-    return any(mark in line for mark in ("\n", "\r", *encoder.prompt.stop_strings))

@@ -1,5 +1,7 @@
 """Fixtures of the model side: random bases on disk, read through the real loading code."""
 
+import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -21,6 +23,18 @@ def bases(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Folders of random bases: gemma2 (its window of 16 is exceeded by most articles here) and llama."""
     root = tmp_path_factory.mktemp("bases")
     return {family: save_base(family, root / family) for family in ("gemma2", "llama")}
+
+
+@pytest.fixture(scope="session")
+def small_bases(tmp_path_factory: pytest.TempPathFactory, tiny_bases: dict[str, Path]) -> dict[str, Path]:
+    """Random bases of two layers that read text: each with the tokenizer of a bundled base."""
+    root = tmp_path_factory.mktemp("small")
+    for family in ("gemma2", "nous"):
+        size = json.loads((tiny_bases[family] / "config.json").read_text())["vocab_size"]
+        save_base(family, root / family, vocab_size=size, num_hidden_layers=2)
+        for file in tiny_bases[family].glob("tokenizer*"):
+            shutil.copy(file, root / family)
+    return {family: root / family for family in ("gemma2", "nous")}
 
 
 @pytest.fixture(scope="session")

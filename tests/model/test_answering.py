@@ -34,7 +34,9 @@ def reference(model: PeftModel, article: EncodedArticle, question: EncodedQuesti
     return tuple(out[0, row.shape[1] :].tolist())
 
 
-def logprobs(model: PeftModel, article: EncodedArticle, question: EncodedQuestion, answer: Sequence[int]) -> list[float]:
+def logprobs(
+    model: PeftModel, article: EncodedArticle, question: EncodedQuestion, answer: Sequence[int]
+) -> list[float]:
     """Each answer token's log-probability from one plain forward pass over the whole row."""
     row = torch.tensor([article.prefix_ids + question.question_ids + tuple(answer)])
     with torch.no_grad():

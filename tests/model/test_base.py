@@ -20,7 +20,6 @@ from kqa_lightning.model.base import ALL_PROJECTIONS, LoRA, attach_lora, choose_
 from kqa_lightning.model.loss import token_losses
 
 
-
 @pytest.mark.parametrize("family", ["gemma2", "llama"])
 @pytest.mark.parametrize(("precision", "dtype"), [("fp32", torch.float32), ("bf16", torch.bfloat16)])
 def test_layers_are_nf4_and_the_rest_has_the_precision(
@@ -44,8 +43,8 @@ def test_layers_are_nf4_and_the_rest_has_the_precision(
 def test_without_quantisation_the_layers_are_whole(bases: dict[str, Path]) -> None:
     model = load_base_model(str(bases["llama"]), quantization="none", precision="fp32")
     assert not any(isinstance(module, Linear4bit) for module in model.modules())
-    stored = load_file(bases["llama"] / "model.safetensors")
-    assert torch.equal(model.state_dict()["model.layers.0.mlp.up_proj.weight"], stored["model.layers.0.mlp.up_proj.weight"])
+    name = "model.layers.0.mlp.up_proj.weight"
+    assert torch.equal(model.state_dict()[name], load_file(bases["llama"] / "model.safetensors")[name])
 
 
 @pytest.mark.parametrize("family", ["gemma2", "llama"])
@@ -65,9 +64,9 @@ def test_target_modules_may_be_left_to_peft(make_model: Callable[..., PeftModel]
 
 def test_lora_that_fits_no_layer_is_refused(bases: dict[str, Path]) -> None:
     base = load_base_model(str(bases["llama"]), precision="fp32")
-    with pytest.raises(KQAError, match="--model.lora does not fit.*c_attn"):
+    with pytest.raises(KQAError, match=r"--model.lora does not fit.*c_attn"):
         attach_lora(base, LoRA(target_modules=("c_attn",)))
-    with pytest.raises(KQAError, match="--model.lora does not fit"):
+    with pytest.raises(KQAError, match=r"--model.lora does not fit"):
         attach_lora(base, LoRA(r=0))
 
 

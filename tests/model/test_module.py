@@ -93,15 +93,16 @@ class Recorder(Callback):
 
 
 @pytest.fixture(scope="module")
-def fitted(tiny_bases: dict[str, Path], tables: dict[str, str]) -> tuple[KQAModule, KQADataModule, Recorder]:
+def fitted(small_bases: dict[str, Path], tables: dict[str, str]) -> tuple[KQAModule, KQADataModule, Recorder]:
     """A Gemma2 base after twelve steps on six articles."""
     torch.manual_seed(0)
-    made, questions, record = module(tiny_bases["gemma2"]), data(tiny_bases["gemma2"], tables, Gemma2Prompt()), Recorder()
+    base, record = small_bases["gemma2"], Recorder()
+    made, questions = module(base), data(base, tables, Gemma2Prompt())
     trainer(record, max_epochs=6).fit(made, datamodule=questions)
     return made, questions, record
 
 
-def test_building_loads_nothing(tiny_bases: dict[str, Path]) -> None:
+def test_building_loads_nothing(small_bases: dict[str, Path]) -> None:
     made = KQAModule("nobody/nothing")
     assert made.model is None
     assert made.lora == DEFAULT_LORA == LoRA(r=6, alpha=8)
@@ -111,8 +112,8 @@ def test_building_loads_nothing(tiny_bases: dict[str, Path]) -> None:
         made.export_adapter("nowhere")
 
 
-def test_configuring_twice_loads_once(tiny_bases: dict[str, Path]) -> None:
-    made = module(tiny_bases["gemma2"])
+def test_configuring_twice_loads_once(small_bases: dict[str, Path]) -> None:
+    made = module(small_bases["gemma2"])
     made.configure_model()
     model = made.model
     made.configure_model()
@@ -120,11 +121,11 @@ def test_configuring_twice_loads_once(tiny_bases: dict[str, Path]) -> None:
 
 
 def test_training_lowers_the_loss_and_leaves_the_base(
-    fitted: tuple[KQAModule, KQADataModule, Recorder], tiny_bases: dict[str, Path]
+    fitted: tuple[KQAModule, KQADataModule, Recorder], small_bases: dict[str, Path]
 ) -> None:
     made, _, record = fitted
     assert sum(record.losses[-2:]) < 0.8 * sum(record.losses[:2])
-    base = load_base_model(str(tiny_bases["gemma2"]), precision="fp32")
+    base = load_base_model(str(small_bases["gemma2"]), precision="fp32")
     untouched = {name: m.weight for name, m in base.named_modules() if isinstance(m, Linear4bit)}
     assert made.model is not None
     for name, linear in untouched.items():
@@ -161,12 +162,12 @@ def test_val_loss_is_the_mean_over_all_supervised_tokens(fitted: tuple[KQAModule
 
 @pytest.mark.parametrize("family", ["gemma2", "nous"])
 def test_without_training_answers_are_the_bases_own(
-    family: str, tiny_bases: dict[str, Path], tables: dict[str, str]
+    family: str, small_bases: dict[str, Path], tables: dict[str, str]
 ) -> None:
     prompt = Gemma2Prompt() if family == "gemma2" else NousPrompt()
-    made, questions = module(tiny_bases[family]), data(tiny_bases[family], tables, prompt)
+    made, questions = module(small_bases[family]), data(small_bases[family], tables, prompt)
     answered = flat(trainer().predict(made, datamodule=questions))
-    base = load_base_model(str(tiny_bases[family]), precision="fp32")
+    base = load_base_model(str(small_bases[family]), precision="fp32")
     assert [question.row for question in answered] == list(range(10))
     articles = [(a, q) for a in questions.articles["predict"] for q in a.questions]
     for (article, question), found in zip(articles, answered, strict=True):
@@ -197,9 +198,7 @@ def generate(model: Any, prompt: Sequence[int], questions: KQADataModule) -> tup
     return encoder.decode_answer(out[: next(over, len(out))])
 
 
-def test_answering_leaves_modes_and_gradients_as_they_were(
-    fitted: tuple[KQAModule, KQADataModule, Recorder]
-) -> None:
+def test_answering_leaves_modes_and_gradients_as_they_were(fitted: tuple[KQAModule, KQADataModule, Recorder]) -> None:
     made, questions, _ = fitted
     assert made.model is not None
     made.model.train()
@@ -217,14 +216,14 @@ def test_answering_leaves_modes_and_gradients_as_they_were(
 
 
 def test_an_exported_adapter_gives_the_same_answers_with_plain_peft(
-    fitted: tuple[KQAModule, KQADataModule, Recorder], tiny_bases: dict[str, Path], tmp_path: Path
+    fitted: tuple[KQAModule, KQADataModule, Recorder], small_bases: dict[str, Path], tmp_path: Path
 ) -> None:
     made, questions, _ = fitted
     made.export_adapter(tmp_path / "adapter")
     assert (tmp_path / "adapter" / "adapter_model.safetensors").is_file()
-    base = load_base_model(str(tiny_bases["gemma2"]), precision="fp32")
+    base = load_base_model(str(small_bases["gemma2"]), precision="fp32")
     model = PeftModel.from_pretrained(base, tmp_path / "adapter")
-    assert model.peft_config["default"].base_model_name_or_path == str(tiny_bases["gemma2"])
+    assert model.peft_config["default"].base_model_name_or_path == str(small_bases["gemma2"])
     articles = [(a, q) for a in questions.articles["val"] for q in a.questions]
     made.trainer = trainer()
     made.trainer.datamodule = questions  # type: ignore[attr-defined]
@@ -241,8 +240,10 @@ def stopped_run(base: Path, tables: dict[str, str], path: Path) -> Recorder:
     return record
 
 
-def test_a_resumed_run_is_the_run_that_was_not_stopped(tiny_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path) -> None:
-    base = tiny_bases["gemma2"]
+def test_a_resumed_run_is_the_run_that_was_not_stopped(
+    small_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
+) -> None:
+    base = small_bases["gemma2"]
     torch.manual_seed(0)
     whole, straight = module(base), Recorder()
     trainer(straight, max_epochs=4).fit(whole, datamodule=data(base, tables, Gemma2Prompt()))
@@ -259,9 +260,9 @@ def test_a_resumed_run_is_the_run_that_was_not_stopped(tiny_bases: dict[str, Pat
 
 
 def test_learning_rate_and_weight_decay_of_this_run_win_on_resume(
-    tiny_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
+    small_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
 ) -> None:
-    base = tiny_bases["gemma2"]
+    base = small_bases["gemma2"]
     stopped_run(base, tables, tmp_path / "x.ckpt")
     slower, same = Recorder(), Recorder()
     for record, changes in ((slower, {"learning_rate": 5e-4, "weight_decay": 0.2}), (same, {})):
@@ -274,9 +275,9 @@ def test_learning_rate_and_weight_decay_of_this_run_win_on_resume(
 
 
 def test_a_checkpoint_of_another_optimizer_is_refused(
-    tiny_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
+    small_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
 ) -> None:
-    base, path = tiny_bases["gemma2"], tmp_path / "x.ckpt"
+    base, path = small_bases["gemma2"], tmp_path / "x.ckpt"
     stopped_run(base, tables, path)
     questions = data(base, tables, Gemma2Prompt())
     with pytest.raises(KQAError, match="optimizer paged_adamw_32bit, this run has adamw"):
@@ -289,15 +290,17 @@ def test_a_checkpoint_of_another_optimizer_is_refused(
     assert all(torch.equal(expected[name], tensor) for name, tensor in adapters(made).items())
 
 
-def test_a_trainer_that_would_cast_the_adapters_is_refused(tiny_bases: dict[str, Path], tables: dict[str, str]) -> None:
-    base = tiny_bases["gemma2"]
-    with pytest.raises(KQAError, match="--trainer.precision bf16-true would cast the adapters"):
+def test_a_trainer_that_would_cast_the_adapters_is_refused(
+    small_bases: dict[str, Path], tables: dict[str, str]
+) -> None:
+    base = small_bases["gemma2"]
+    with pytest.raises(KQAError, match=r"--trainer.precision bf16-true would cast the adapters"):
         trainer(precision="bf16-true").validate(module(base), datamodule=data(base, tables, Gemma2Prompt()))
 
 
-def test_a_run_without_a_last_step_is_refused(tiny_bases: dict[str, Path], tables: dict[str, str]) -> None:
-    base = tiny_bases["gemma2"]
-    with pytest.raises(KQAError, match="--trainer.max_epochs or --trainer.max_steps"):
+def test_a_run_without_a_last_step_is_refused(small_bases: dict[str, Path], tables: dict[str, str]) -> None:
+    base = small_bases["gemma2"]
+    with pytest.raises(KQAError, match=r"--trainer.max_epochs or --trainer.max_steps"):
         trainer(max_epochs=-1).fit(module(base), datamodule=data(base, tables, Gemma2Prompt()))
 
 
@@ -307,9 +310,9 @@ def test_the_loss_of_nothing_is_zero() -> None:
     assert made.normalise(torch.tensor([1.0, 2.0, 6.0])).item() == 3
 
 
-def test_adapters_drawn_at_random_change_the_answers(tiny_bases: dict[str, Path], tables: dict[str, str]) -> None:
+def test_adapters_drawn_at_random_change_the_answers(small_bases: dict[str, Path], tables: dict[str, str]) -> None:
     """That predictions use the adapters at all."""
-    made, questions = module(tiny_bases["nous"]), data(tiny_bases["nous"], tables, NousPrompt())
+    made, questions = module(small_bases["nous"]), data(small_bases["nous"], tables, NousPrompt())
     before = flat(trainer().predict(made, datamodule=questions))
     randomise(made, seed=1)
     after = flat(trainer().predict(made, datamodule=questions))
@@ -330,8 +333,8 @@ def test_every_setting_can_be_given_on_the_command_line() -> None:
             "--model.attn_implementation=eager",
         ]
     )
-    made = parser.instantiate_classes(given).model
+    made = parser.instantiate(given).model
     assert made.lora == LoRA(r=64, alpha=16, dropout=0.1, target_modules=None)
     assert made.attn_implementation == "eager"
     listed = parser.parse_args(["--model.base_model=x", "--model.lora.target_modules=[q_proj,v_proj]"])
-    assert parser.instantiate_classes(listed).model.lora.target_modules == ("q_proj", "v_proj")
+    assert parser.instantiate(listed).model.lora.target_modules == ("q_proj", "v_proj")

@@ -27,7 +27,7 @@ def test_a_folder_that_is_not_there_is_named(name: str, tmp_path: Path, monkeypa
 
 
 def test_a_folder_without_a_model_and_a_file_are_named(tmp_path: Path) -> None:
-    with pytest.raises(KQAError, match="has no config.json"):
+    with pytest.raises(KQAError, match=r"has no config.json"):
         resolve_source(str(tmp_path))
     file = tmp_path / "model.safetensors"
     file.touch()
@@ -50,7 +50,7 @@ def test_an_unreachable_hub_id_is_named_with_the_offline_way(
 
 def test_a_config_of_no_known_model_is_named(tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text('{"model_type": "abacus"}')
-    with pytest.raises(KQAError, match="the folder cannot be loaded.*abacus"):
+    with pytest.raises(KQAError, match=r"the folder cannot be loaded.*abacus"):
         load_base_model(str(tmp_path), precision="fp32")
 
 

@@ -1,0 +1,34 @@
+"""A callback that ends a run where it stands, as a kill would; the command line builds it by class path."""
+
+from typing import Any
+
+from lightning.pytorch import Callback, LightningModule, Trainer
+
+
+class Killed(BaseException):
+    """Passes through everything, as no error would."""
+
+
+class StopAt(Callback):
+    """Stops when an optimizer step has been reached.
+
+    Args:
+        step: The step.
+        where: Which hook it happens in: batch, validation or epoch.
+    """
+
+    def __init__(self, step: int, where: str = "batch") -> None:
+        self.step, self.where = step, where
+
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        self._stop(trainer, "batch")
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer, "validation")
+
+    def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        self._stop(trainer, "epoch")
+
+    def _stop(self, trainer: Trainer, where: str) -> None:
+        if (where, trainer.global_step) == (self.where, self.step):
+            raise Killed

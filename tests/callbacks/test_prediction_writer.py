@@ -1,0 +1,117 @@
+"""predictions.csv and predictions.jsonl: all ids, in order, readable as they were written."""
+
+import csv
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from peft import PeftModel
+from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write_rows
+
+from callbacks.prediction_writer import _write_csv, _write_jsonl
+from kqa_lightning.assets import resolve_base_model
+from kqa_lightning.cli import KQACLI
+from kqa_lightning.model.base import load_base_model
+from kqa_lightning.model.module import AnsweredQuestion, Candidate
+
+TEXT = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+def read_jsonl(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
+
+
+@pytest.fixture(scope="module")
+def predicted(runs: SmallRuns, fitted: Path) -> Path:
+    """Predictions of the best checkpoint, its table's rows shuffled so that articles are torn apart."""
+    rows = read_rows(runs.tables["test"])
+    table = write_rows(runs.folder / "shuffled.csv", [rows[i] for i in sorted(range(len(rows)), key=lambda i: i % 3)])
+    folder = runs.folder / "predicted"
+    options = ("--data.predict_path", str(table), "--ckpt_path", str(fitted / "checkpoints/best.ckpt"))
+    assert runs("predict", "predicted", *options) == 0
+    return folder
+
+
+def test_every_question_is_answered_in_the_order_of_the_table(runs: SmallRuns, predicted: Path) -> None:
+    ids = [row["id"] for row in read_rows(runs.folder / "shuffled.csv")]
+    assert len(ids) > 4
+    assert ids != sorted(ids)
+    table, lines = read_rows(predicted / "predictions.csv"), read_jsonl(predicted / "predictions.jsonl")
+    assert [row["id"] for row in table] == ids
+    assert [line["id"] for line in lines] == ids
+    for row, line in zip(table, lines, strict=True):
+        best = line["candidates"][0]
+        assert set(best) == {"answer", "raw", "logprob_sum", "logprob_mean"}
+        assert row["answer"] == best["answer"]
+        assert best["logprob_sum"] <= best["logprob_mean"] <= 0
+
+
+def test_no_weights_are_left_in_the_folder(predicted: Path) -> None:
+    assert set(contents(predicted)) == {"predict.yaml", "predictions.csv", "predictions.jsonl"}
+    assert "ckpt_path" not in read_yaml(predicted / "predict.yaml")
+
+
+def test_plain_peft_gives_the_same_answers(runs: SmallRuns, fitted: Path, predicted: Path) -> None:
+    """The adapter on the plain base, one unpadded row at a time through transformers' own generate."""
+
+    class Built(KQACLI):
+        def _run_subcommand(self, subcommand: str) -> None:
+            pass
+
+    options = ("--data.predict_path", str(runs.folder / "shuffled.csv"))
+    data = Built(runs.arguments("predict", "unused", *options)).datamodule
+    data.setup("predict")
+    base = load_base_model(resolve_base_model("tiny-nous"), quantization="nf4", precision="fp32")
+    model = PeftModel.from_pretrained(base, fitted / "adapter").eval()
+    answers = {}
+    for article in data.articles["predict"]:
+        for question in article.questions:
+            prompt = model.base_model.get_input_embeddings().weight.new_tensor(
+                [[*article.prefix_ids, *question.question_ids]]
+            ).long()
+            ids = model.generate(
+                input_ids=prompt, do_sample=False, max_new_tokens=4, eos_token_id=list(data.encoder.end_ids)
+            )
+            answers[question.row] = data.encoder.decode_answer(ids[0, prompt.shape[1] :].tolist())[0]
+    assert [answers[row] for row in sorted(answers)] == [
+        row["answer"] for row in read_rows(predicted / "predictions.csv")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("path", "table"), [("answers", "answers/predictions.csv"), ("answers/mine.csv", "answers/mine.csv")]
+)
+def test_they_go_where_they_are_told(runs: SmallRuns, path: str, table: str, tmp_path: Path) -> None:
+    options = ("--prediction_writer.path", str(tmp_path / path), "--trainer.limit_predict_batches", "1")
+    assert runs("predict", str(tmp_path / "root"), *options) == 0
+    assert (tmp_path / table).exists()
+    assert (tmp_path / table).with_suffix(".jsonl").exists()
+    assert set(contents(tmp_path / "root")) == {"predict.yaml"}
+
+
+def test_a_place_that_cannot_be_written_is_refused_at_once(
+    runs: SmallRuns, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    arguments = runs.arguments("predict", str(tmp_path / "root"), "--prediction_writer.path", str(tmp_path / "file" / "x"))
+    assert "--prediction_writer.path" in refusal(capsys, *arguments)
+    assert not (tmp_path / "root").exists()
+
+
+@given(st.dictionaries(TEXT, TEXT, min_size=1))
+def test_reading_gives_back_the_same_strings(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> None:
+    folder = tmp_path_factory.mktemp("written")
+    questions = {
+        name: AnsweredQuestion(row, (Candidate(answer, answer, -1.5, -0.5),))
+        for row, (name, answer) in enumerate(texts.items())
+    }
+    _write_csv(folder / "a.csv", questions)
+    with (folder / "a.csv").open(encoding="utf-8", newline="") as file:
+        header, *rows = csv.reader(file)
+    assert header == ["id", "answer"]
+    assert dict(rows) == texts
+    assert len(rows) == len(texts)
+    _write_jsonl(folder / "a.jsonl", questions)
+    assert {line["id"]: line["candidates"][0]["answer"] for line in read_jsonl(folder / "a.jsonl")} == texts

@@ -1,0 +1,208 @@
+"""What fit leaves on disk, and that going on gives what an undisturbed run gives."""
+
+import math
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+import torch
+from curves import scalars
+from safetensors.torch import load_file
+from small_runs import SmallRuns, contents
+from stopping import Killed
+
+from kqa_lightning.__main__ import main
+
+MEBIBYTE = 1 << 20
+LAST, BEST, ADAPTER = "checkpoints/last.ckpt", "checkpoints/best.ckpt", "adapter/adapter_model.safetensors"
+# As the finished run, which it is compared to, but for how often last.ckpt is written.
+LIKE_FITTED = (
+    *("--trainer.max_epochs", "2", "--trainer.val_check_interval", "3"),
+    *("--checkpoint.every_n_train_steps", "2"),
+)
+
+
+def load(path: Path) -> dict:
+    return torch.load(path, weights_only=True)
+
+
+def same_weights(one: Path, other: Path) -> bool:
+    first, second = load(one)["state_dict"], load(other)["state_dict"]
+    return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
+
+
+def killed(runs: SmallRuns, run: str, step: int, where: str, *options: str) -> None:
+    stop = f"--trainer.callbacks+={{class_path: stopping.StopAt, init_args: {{step: {step}, where: {where}}}}}"
+    with pytest.raises(Killed):
+        runs("fit", run, *options, stop)
+
+
+# --- what is written ---------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("family", ["gemma2", "eeve", "nous"])
+def test_checkpoints_of_each_family_hold_adapters_and_no_base(runs: SmallRuns, family: str) -> None:
+    small = SmallRuns(runs.folder, f"tiny-{family}.yaml")
+    assert small("fit", f"size-{family}", "--trainer.max_steps", "2") == 0
+    for name in (LAST, BEST):
+        path = runs.folder / f"size-{family}" / name
+        assert path.stat().st_size < 3 * MEBIBYTE
+        checkpoint = load(path)
+        assert checkpoint["state_dict"]
+        assert all("lora_" in name for name in checkpoint["state_dict"])
+        assert checkpoint["optimizer_states"][0]["state"]
+    exported = load_file(runs.folder / f"size-{family}" / ADAPTER)
+    assert len(exported) == len(load(runs.folder / f"size-{family}" / BEST)["state_dict"])
+
+
+def test_best_is_the_first_of_the_highest_scores(fitted: Path) -> None:
+    curve = scalars(fitted, "val/char_f1")
+    assert len(curve) == 4  # two validations an epoch
+    best = load(fitted / BEST)
+    highest = max(value for _, value in curve)
+    assert best["best_score"] == pytest.approx(highest)
+    assert best["global_step"] == min(step for step, value in curve if value == highest) + 1
+
+
+def test_of_equal_scores_the_earlier_stays_best(runs: SmallRuns) -> None:
+    options = ("--model.learning_rate", "0", "--trainer.max_epochs", "2")
+    assert runs("fit", "tie", *options) == 0
+    assert load(runs.folder / "tie" / BEST)["global_step"] == 6
+    assert load(runs.folder / "tie" / LAST)["global_step"] == 12
+
+
+def test_last_is_the_end_and_the_adapter_is_the_best(fitted: Path) -> None:
+    assert load(fitted / LAST)["global_step"] == 12
+    best, adapter = load(fitted / BEST)["state_dict"], load_file(fitted / ADAPTER)
+    for name, tensor in adapter.items():
+        key = "model." + name.replace(".weight", ".default.weight")
+        assert torch.equal(tensor, best[key])
+
+
+# --- what ends a run -----------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("options", "steps"),
+    [
+        (("--trainer.max_steps", "2"), 2),
+        (("--trainer.max_steps", "2", "--trainer.min_epochs", "1"), 6),
+        (("--trainer.check_val_every_n_epoch", "5"), 6),
+        (("--trainer.max_time", "00:00:00:00"), 0),
+    ],
+    ids=["in mid-epoch", "after min_epochs", "between validations", "before it began"],
+)
+def test_a_run_ends_with_a_validation(runs: SmallRuns, request: pytest.FixtureRequest, options: tuple, steps: int) -> None:
+    run = request.node.callspec.id.replace(" ", "-")
+    assert runs("fit", run, *options) == 0
+    folder = runs.folder / run
+    for name in (LAST, BEST):
+        assert load(folder / name)["global_step"] == steps
+    assert not math.isnan(load(folder / BEST)["best_score"])
+    assert (folder / ADAPTER).exists()
+    assert len(scalars(folder, "val/char_f1")) == 1
+
+
+def test_a_finished_run_is_left_as_it_is_and_completed(runs: SmallRuns, fitted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "finished"
+    shutil.copytree(fitted, folder)
+    shutil.rmtree(folder / "adapter")
+    before = contents(folder / "checkpoints")
+    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
+    assert contents(folder / "checkpoints") == before
+    exported, expected = load_file(folder / ADAPTER), load_file(fitted / ADAPTER)
+    assert all(torch.equal(exported[name], expected[name]) for name in expected)
+    assert not (folder / "earlier").exists()
+
+
+def test_a_fresh_fit_sets_an_earlier_run_aside(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "used"
+    shutil.copytree(fitted, folder)
+    for number in ("1", "2"):
+        assert runs("fit", str(folder), "--trainer.max_steps", "1") == 0
+        assert f"was moved to {folder / 'earlier' / number}" in capsys.readouterr().err
+    first = contents(folder / "earlier" / "1")
+    assert first == {name: content for name, content in contents(fitted).items() if "earlier" not in name}
+    assert [step for step, _ in scalars(folder, "train/loss")] == [0]
+
+
+# --- going on ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("step", "where"),
+    [(1, "batch"), (3, "validation"), (4, "batch"), (6, "validation"), (6, "epoch"), (7, "batch"), (11, "batch")],
+)
+def test_going_on_gives_the_weights_of_an_undisturbed_run(
+    runs: SmallRuns, fitted: Path, step: int, where: str
+) -> None:
+    run = f"killed-{step}-{where}"
+    killed(runs, run, step, where, *LIKE_FITTED)
+    assert runs("fit", run, *LIKE_FITTED, "--ckpt_path", "last") == 0
+    folder = runs.folder / run
+    assert same_weights(folder / LAST, fitted / LAST)
+    assert same_weights(folder / BEST, fitted / BEST)
+    assert load(folder / BEST)["best_score"] == load(fitted / BEST)["best_score"]
+
+
+def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path) -> None:
+    run = "killed-seam"
+    killed(runs, run, 5, "batch", *LIKE_FITTED)
+    assert runs("fit", run, *LIKE_FITTED, "--ckpt_path", "last") == 0
+    for name in ("train/loss", "val/loss", "val/char_f1"):
+        assert scalars(runs.folder / run, name) == scalars(fitted, name)
+
+
+def test_going_on_from_best(runs: SmallRuns, fitted: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "from-best"
+    shutil.copytree(fitted, folder)
+    (folder / LAST).unlink()
+    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "best") == 0
+    assert same_weights(folder / LAST, fitted / LAST)
+
+
+def test_nothing_is_written_within_an_accumulation_window(runs: SmallRuns) -> None:
+    options = ("--trainer.accumulate_grad_batches", "4", "--checkpoint.every_n_train_steps", "1")
+    options = (*options, "--trainer.max_epochs", "2")
+    assert runs("fit", "window", *options) == 0
+    # Two steps an epoch, after 4 and after 6 batches; stopped among the batches of the fourth.
+    killed(runs, "window-killed", 3, "batch", *options)
+    assert load(runs.folder / "window-killed" / LAST)["global_step"] == 2
+    assert runs("fit", "window-killed", *options, "--ckpt_path", "last") == 0
+    assert same_weights(runs.folder / "window-killed" / LAST, runs.folder / "window" / LAST)
+
+
+def test_learning_rate_of_the_command_line_wins(runs: SmallRuns) -> None:
+    options = ("--trainer.max_steps", "4", "--model.optimizer", "adamw")
+    killed(runs, "rate", 3, "batch", *options, "--checkpoint.every_n_train_steps", "2")
+    assert runs("fit", "rate", *options, "--ckpt_path", "last", "--model.learning_rate", "0.5") == 0
+    rates = dict(scalars(runs.folder / "rate", "lr-AdamW"))
+    assert rates[1] < 0.01
+    assert rates[2] > 0.1
+
+
+def test_going_on_after_sigkill(runs: SmallRuns, fitted: Path) -> None:
+    folder = runs.folder / "sigkill"
+    options = (*LIKE_FITTED, "--checkpoint.every_n_train_steps", "1")
+    process = runs.process("fit", "sigkill", *options)
+    while not (folder / LAST).exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.kill()
+    assert process.wait() == -signal.SIGKILL
+    process.communicate()
+    assert runs("fit", "sigkill", *options, "--ckpt_path", "last") == 0
+    assert same_weights(folder / LAST, fitted / LAST)
+
+
+def test_last_where_there_is_none_yet_starts(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs("fit", "new", "--trainer.max_steps", "1", "--ckpt_path", "last") == 0
+    assert "there is no" in capsys.readouterr().err
+
+
+def test_every_n_train_steps_is_checked(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["fit", "--config", "tiny-nous.yaml", "--checkpoint.every_n_train_steps", "0"]) == 2
+    assert "--checkpoint.every_n_train_steps 0" in capsys.readouterr().err

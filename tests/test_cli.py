@@ -1,0 +1,175 @@
+"""The commands as they are typed: help, configurations by name, saved settings, notes, signals."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import small_runs
+from small_runs import ROOT, SmallRuns, contents, read_yaml, refusal, start_process
+
+import kqa_lightning
+from kqa_lightning.__main__ import COMMANDS, main
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> SmallRuns:
+    return small_runs.small_runs(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_runs.fitted(tmp_path_factory)
+
+
+# --- without the libraries -----------------------------------------------------------------------------------------
+
+
+def test_help_lists_the_commands_at_once(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--help"]) == 0
+    text = capsys.readouterr().out
+    assert set(COMMANDS) == {"fit", "validate", "test", "predict"}
+    for command, purpose in COMMANDS.items():
+        assert f"{command} " in text
+        assert purpose in text
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fti"], []])
+def test_no_library_is_imported_for_it(arguments: list[str]) -> None:
+    program = (
+        "import sys, time; start = time.process_time()\n"
+        "from kqa_lightning.__main__ import main\n"
+        f"main({arguments!r})\n"
+        "assert not {'torch', 'lightning', 'transformers'} & set(sys.modules)\n"
+        "assert time.process_time() - start < 0.2"
+    )
+    subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
+
+
+def test_the_module_runs_as_a_program() -> None:
+    process = start_process("--version")
+    assert process.communicate() == (f"{kqa_lightning.__version__}\n", "")
+    assert process.returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"),
+    [(["fti"], "did you mean fit?"), ([], "fit, validate, test, predict"), (["--config", "x"], "the command comes first")],
+)
+def test_an_unknown_command_is_refused(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert word in refusal(capsys, *arguments)
+
+
+def test_korean_is_printed_on_a_terminal_that_knows_none(tmp_path: Path) -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
+    process = start_process("fit", "--config", "없는-설정.yaml", env=environment)
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    assert errors.startswith("error: ")
+
+
+# --- configurations ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    for option in ("--model.base_model", "--data.train_path", "--checkpoint.every_n_train_steps", "--ckpt_path"):
+        assert option in text
+    assert "--prediction_writer.path" in text
+
+
+def test_the_working_directory_comes_before_the_bundled_ones(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main(["fit", "--config", "tiny-nous", "--print_config"]) == 0
+    assert "base_model: tiny-nous" in capsys.readouterr().out
+    (tmp_path / "tiny-nous.yaml").write_text("model: {base_model: of-my-own}", encoding="utf-8")
+    assert main(["fit", "--config", "tiny-nous.yaml", "--data.prompt", "NousPrompt", "--print_config"]) == 0
+    assert "base_model: of-my-own" in capsys.readouterr().out
+    assert main(["fit", "--config", "model: {base_model: inline}", "--data.prompt", "NousPrompt", "--print_config"]) == 0
+    assert "base_model: inline" in capsys.readouterr().out
+
+
+def test_the_saved_settings_serve_every_command(runs: SmallRuns, fitted: Path, tmp_path: Path) -> None:
+    saved = read_yaml(fitted / "fit.yaml")
+    assert {name for name, value in saved.items() if not isinstance(value, dict)} == {"seed_everything"}
+    assert saved["data"]["train_path"] == str(runs.tables["train"])
+    shutil.copytree(fitted, tmp_path / "run")
+    config = ("--config", str(tmp_path / "run" / "fit.yaml"), "--trainer.default_root_dir", str(tmp_path / "run"))
+    assert main(["predict", *config, "--ckpt_path", "best"]) == 0
+    assert main(["fit", "--config", str(tmp_path / "run" / "predict.yaml"), "--trainer.max_steps", "1"]) == 0
+    # It started afresh: what is of one command alone was not saved.
+    assert (tmp_path / "run" / "earlier" / "1").is_dir()
+    again = read_yaml(tmp_path / "run" / "fit.yaml")
+    assert again == {**saved, "trainer": {**saved["trainer"], "max_steps": 1, "default_root_dir": str(tmp_path / "run")}}
+
+
+def test_a_run_leaves_these_files(fitted: Path) -> None:
+    names = {name for name in contents(fitted) if "tfevents" not in name}
+    assert names == {
+        "fit.yaml",
+        "checkpoints/last.ckpt",
+        "checkpoints/best.ckpt",
+        "adapter/adapter_config.json",
+        "adapter/adapter_model.safetensors",
+        "adapter/README.md",
+    }
+
+
+# --- notes ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_without_a_checkpoint_the_base_model_is_used_and_it_says_so(
+    runs: SmallRuns, command: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert runs(command, str(tmp_path)) == 0
+    notes = capfd.readouterr().err.strip().splitlines()
+    assert "zero-shot" in notes[0]
+    assert len(notes) == (2 if command == "predict" else 1), notes
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+def test_a_checkpoint_is_named(
+    runs: SmallRuns, fitted: Path, command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(fitted, tmp_path / "run")
+    assert runs(command, str(tmp_path / "run"), "--ckpt_path", "best") == 0
+    assert f"using {tmp_path / 'run' / 'checkpoints' / 'best.ckpt'}" in capsys.readouterr().err
+
+
+# --- signals -------------------------------------------------------------------------------------------------------
+
+
+def signalled(process: subprocess.Popen, sign: Path, number: int) -> tuple[int, str]:
+    """Send a signal once a file has appeared; status and stderr."""
+    while not sign.exists() and process.poll() is None:
+        time.sleep(0.02)
+    process.send_signal(number)
+    _, errors = process.communicate()
+    return process.returncode, errors
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_fit_says_how_to_go_on(runs: SmallRuns, tmp_path: Path, number: int, status: int) -> None:
+    options = ("--trainer.max_epochs", "1000", "--checkpoint.every_n_train_steps", "1")
+    process = runs.process("fit", str(tmp_path), *options)
+    returned, errors = signalled(process, tmp_path / "checkpoints" / "last.ckpt", number)
+    assert returned == status
+    assert "--ckpt_path last" in errors
+    assert "Traceback" not in errors
+
+
+def test_a_stopped_predict_leaves_no_half_files(runs: SmallRuns, tmp_path: Path, korquad_path: Path) -> None:
+    process = runs.process("predict", str(tmp_path), "--data.predict_path", str(korquad_path))
+    returned, errors = signalled(process, tmp_path / "predict.yaml", signal.SIGTERM)
+    assert returned == 143
+    assert "Traceback" not in errors
+    assert set(contents(tmp_path)) == {"predict.yaml"}

@@ -1,0 +1,225 @@
+"""Wrong input: one line on stderr that names what is wrong and what would be right, status 2, nothing overwritten."""
+
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import small_runs
+import torch
+from small_runs import SmallRuns, contents, read_rows, refusal, start_process, write_rows
+
+Refused = Callable[..., str]
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> SmallRuns:
+    return small_runs.small_runs(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return small_runs.fitted(tmp_path_factory)
+
+
+@pytest.fixture
+def refused(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> Refused:
+    """Runs a command in the folder of an earlier run, which it leaves as it was; gives the line of the error."""
+    folder = tmp_path / "run"
+    shutil.copytree(fitted, folder)
+
+    def run(command: str, *options: str, config: str = "tiny-nous.yaml") -> str:
+        before = contents(folder)
+        line = refusal(capsys, *SmallRuns(runs.folder, config).arguments(command, str(folder), *options))
+        assert contents(folder) == before
+        return line
+
+    return run
+
+
+# --- options and configurations ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("option", "right"),
+    [
+        (("--trainer.max_epoch", "3"), "--trainer.max_epochs"),
+        (("--trainer.max_epoch=3",), "--trainer.max_epochs"),
+        (("--model.base_mod", "x"), "--model.base_model"),
+        (("--model.lora.rank", "3"), "--model.lora.r"),
+        (("--data.trainpath", "x"), "--data.train_path"),
+        (("--train_path", "x"), "--data.train_path"),
+        (("--ckptpath", "last"), "--ckpt_path"),
+        (("--confg", "x.yaml"), "--config"),
+    ],
+)
+def test_a_mistyped_or_shortened_option_names_the_nearest(refused: Refused, option: tuple, right: str) -> None:
+    line = refused("fit", *option)
+    assert option[0].partition("=")[0] in line
+    assert line.endswith(f"did you mean {right}?")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--trainer.max_epochs", "many"), ("--trainer.max_epochs many", "whole number")),
+        (("--model.quantization", "int8"), ("--model.quantization int8", "nf4")),
+        (("--data.prompt", "Gemma3Prompt"), ("--data.prompt", "Gemma3Prompt")),
+        (("--data.prompt.wordin", "deck"), ("--data.prompt.wordin",)),
+        (("--trainer.max_epochs",), ("--trainer.max_epochs",)),
+        (("extra",), ("extra",)),
+        (("--trainer.precision", "64bits"), ("64bits",)),
+        (("--trainer.accelerator", "abacus"), ("abacus",)),
+    ],
+)
+def test_a_wrong_value_is_named(refused: Refused, options: tuple, words: tuple) -> None:
+    line = refused("fit", *options)
+    assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        ("trainer: {max_epoch: 3}", ("trainer.max_epoch;", "did you mean trainer.max_epochs?")),
+        ("trainr: {max_epochs: 3}", ("trainr.max_epochs", "did you mean trainer.max_epochs?")),
+        ("model: {lora: {rank: 3}}", ("model.lora.rank", "did you mean model.lora.r?")),
+        ("fit: {trainer: {max_epochs: 3}}", ("fit.trainer.max_epochs",)),
+        ("data: {prompt: {class_path: NousPrompt, init_args: {wordin: deck}}}", ("wordin",)),
+        ("trainer: {max_epochs: many}", ("--trainer.max_epochs many",)),
+        ("trainer: [", ("YAML",)),
+        ("- a list", ("mapping",)),
+        ("", ("mapping",)),
+    ],
+)
+def test_a_wrong_configuration_is_named(refused: Refused, tmp_path: Path, content: str, words: tuple) -> None:
+    file = tmp_path / "mine.yaml"
+    file.write_text(content, encoding="utf-8")
+    line = refused("fit", "--config", str(file))
+    assert "mine.yaml" in line
+    assert all(word in line for word in words)
+
+
+def test_an_unknown_configuration_lists_the_known_ones(refused: Refused) -> None:
+    line = refused("fit", "--config", "tiny-gemma3.yaml")
+    assert "tiny-gemma3.yaml" in line
+    for known in ("gemma2.yaml", "eeve.yaml", "nous.yaml", "tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml"):
+        assert known in line
+    assert "folder/none.yaml" in refused("fit", "--config", "folder/none.yaml")
+
+
+def test_a_command_without_a_configuration_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
+    assert "--model.base_model is missing" in refusal(capsys, "fit")
+
+
+# --- tables --------------------------------------------------------------------------------------------------------
+
+
+def damaged_tables(rows: list[dict[str, str]]) -> dict[str, tuple[list[dict[str, str]], tuple[str, ...]]]:
+    without_question = [{name: row[name] for name in ("id", "context", "answer")} for row in rows]
+    return {
+        "missing column": (without_question, ("question", "context")),
+        "repeated id": ([*rows, rows[0]], (rows[0]["id"],)),
+        "blank id": ([{**rows[0], "id": " "}, *rows[1:]], ("id",)),
+        "blank question": ([{**rows[0], "question": ""}, *rows[1:]], ("question",)),
+        "blank answer": ([{**rows[0], "answer": ""}, *rows[1:]], ("answer",)),
+    }
+
+
+@pytest.mark.parametrize("damage", ["missing column", "repeated id", "blank id", "blank question", "blank answer"])
+@pytest.mark.parametrize(("command", "part"), [("fit", "train"), ("validate", "val"), ("test", "test")])
+def test_a_damaged_table_is_refused(
+    refused: Refused, runs: SmallRuns, tmp_path: Path, damage: str, command: str, part: str
+) -> None:
+    rows, words = damaged_tables(read_rows(runs.tables["train"]))[damage]
+    table = write_rows(tmp_path / "damaged.csv", rows)
+    line = refused(command, f"--data.{part}_path", str(table))
+    assert "damaged.csv" in line
+    assert all(word in line for word in words)
+
+
+@pytest.mark.parametrize(("command", "part"), [("fit", "train"), ("validate", "val"), ("predict", "predict")])
+def test_a_missing_or_empty_table_is_refused(refused: Refused, tmp_path: Path, command: str, part: str) -> None:
+    empty = tmp_path / "empty.csv"
+    empty.write_text("id,context,question,answer\n", encoding="utf-8")
+    assert "empty.csv" in refused(command, f"--data.{part}_path", str(empty))
+    assert "nowhere.csv" in refused(command, f"--data.{part}_path", str(tmp_path / "nowhere.csv"))
+
+
+# --- base models and checkpoints -----------------------------------------------------------------------------------
+
+
+def test_a_base_model_out_of_reach_names_the_offline_way(runs: SmallRuns) -> None:
+    process = start_process(*runs.arguments("fit", "unreachable", "--model.base_model", "nobody/no-model"))
+    _, errors = process.communicate()
+    assert process.returncode == 2
+    (line,) = errors.strip().splitlines()
+    assert line.startswith("error: ")
+    assert "nobody/no-model" in line
+    assert "offline" in line
+    assert not (runs.folder / "unreachable").exists()
+
+
+def test_a_base_model_folder_that_is_none(refused: Refused, tmp_path: Path) -> None:
+    assert "./no-folder" in refused("fit", "--model.base_model", "./no-folder")
+    assert "config.json" in refused("fit", "--model.base_model", str(tmp_path))
+
+
+@pytest.mark.parametrize("command", ["validate", "test", "predict"])
+@pytest.mark.parametrize("name", ["last", "best"])
+def test_a_missing_checkpoint_is_refused_where_no_training_could_make_it(
+    runs: SmallRuns, tmp_path: Path, command: str, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "empty"
+    line = refusal(capsys, *runs.arguments(command, str(root), "--ckpt_path", name))
+    assert f"{name}.ckpt" in line
+    assert not root.exists()
+
+
+@pytest.mark.parametrize("command", ["fit", "predict"])
+@pytest.mark.parametrize("damage", ["missing", "truncated", "text", "foreign", "pickled code", "folder"])
+def test_what_is_no_checkpoint_is_refused(
+    refused: Refused, fitted: Path, tmp_path: Path, command: str, damage: str
+) -> None:
+    file = tmp_path / "some.ckpt"
+    good = (fitted / "checkpoints/last.ckpt").read_bytes()
+    if damage == "truncated":
+        file.write_bytes(good[: len(good) // 2])
+    elif damage == "text":
+        file.write_text("no checkpoint", encoding="utf-8")
+    elif damage == "foreign":
+        torch.save({"state_dict": {}, "hyper_parameters": {"_instantiator": "os.system"}}, file)
+    elif damage == "pickled code":
+        torch.save({"state_dict": {}, "code": os.system}, file)
+    elif damage == "folder":
+        file.mkdir()
+    assert "some.ckpt" in refused(command, "--ckpt_path", str(file))
+
+
+@pytest.mark.parametrize("command", ["fit", "test"])
+def test_a_checkpoint_of_another_family_is_refused(refused: Refused, fitted: Path, command: str) -> None:
+    line = refused(command, "--ckpt_path", str(fitted / "checkpoints/best.ckpt"), config="tiny-gemma2.yaml")
+    assert "tiny-nous" in line
+    assert "tiny-gemma2" in line
+
+
+def test_a_checkpoint_of_another_lora_shape_is_refused(refused: Refused) -> None:
+    assert "lora" in refused("fit", "--ckpt_path", "last", "--model.lora.r", "4")
+
+
+def test_a_checkpoint_beyond_the_epochs_asked_for_is_refused(refused: Refused) -> None:
+    assert "max_epochs" in refused("fit", "--ckpt_path", "last", "--trainer.max_epochs", "1")
+
+
+# --- folders -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("command", ["fit", "validate", "predict"])
+def test_a_root_dir_that_cannot_be_made_is_refused(
+    runs: SmallRuns, tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way", encoding="utf-8")
+    line = refusal(capsys, *runs.arguments(command, str(tmp_path / "file" / "run")))
+    assert "--trainer.default_root_dir" in line
