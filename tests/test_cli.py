@@ -14,6 +14,7 @@ from small_runs import ROOT, SmallRuns, contents, read_yaml, refusal, start_proc
 
 import kqa_lightning
 from kqa_lightning.__main__ import COMMANDS, main
+from kqa_lightning.assets import sample_table
 
 
 @pytest.fixture(scope="session")
@@ -58,7 +59,11 @@ def test_the_module_runs_as_a_program() -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [(["fti"], "did you mean fit?"), ([], "fit, validate, test, predict"), (["--config", "x"], "the command comes first")],
+    [
+        (["fti"], "did you mean fit?"),
+        ([], "fit, validate, test, predict"),
+        (["--config", "x"], "the command comes first"),
+    ],
 )
 def test_an_unknown_command_is_refused(arguments: list[str], word: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert word in refusal(capsys, *arguments)
@@ -90,10 +95,11 @@ def test_the_working_directory_comes_before_the_bundled_ones(
     monkeypatch.chdir(tmp_path)
     assert main(["fit", "--config", "tiny-nous", "--print_config"]) == 0
     assert "base_model: tiny-nous" in capsys.readouterr().out
+    rest = ("--data.prompt", "NousPrompt", "--print_config")
     (tmp_path / "tiny-nous.yaml").write_text("model: {base_model: of-my-own}", encoding="utf-8")
-    assert main(["fit", "--config", "tiny-nous.yaml", "--data.prompt", "NousPrompt", "--print_config"]) == 0
+    assert main(["fit", "--config", "tiny-nous.yaml", *rest]) == 0
     assert "base_model: of-my-own" in capsys.readouterr().out
-    assert main(["fit", "--config", "model: {base_model: inline}", "--data.prompt", "NousPrompt", "--print_config"]) == 0
+    assert main(["fit", "--config", "model: {base_model: inline}", *rest]) == 0
     assert "base_model: inline" in capsys.readouterr().out
 
 
@@ -107,8 +113,8 @@ def test_the_saved_settings_serve_every_command(runs: SmallRuns, fitted: Path, t
     assert main(["fit", "--config", str(tmp_path / "run" / "predict.yaml"), "--trainer.max_steps", "1"]) == 0
     # It started afresh: what is of one command alone was not saved.
     assert (tmp_path / "run" / "earlier" / "1").is_dir()
-    again = read_yaml(tmp_path / "run" / "fit.yaml")
-    assert again == {**saved, "trainer": {**saved["trainer"], "max_steps": 1, "default_root_dir": str(tmp_path / "run")}}
+    trainer = {**saved["trainer"], "max_steps": 1, "default_root_dir": str(tmp_path / "run")}
+    assert read_yaml(tmp_path / "run" / "fit.yaml") == {**saved, "trainer": trainer}
 
 
 def test_a_run_leaves_these_files(fitted: Path) -> None:
@@ -167,8 +173,8 @@ def test_a_stopped_fit_says_how_to_go_on(runs: SmallRuns, tmp_path: Path, number
     assert "Traceback" not in errors
 
 
-def test_a_stopped_predict_leaves_no_half_files(runs: SmallRuns, tmp_path: Path, korquad_path: Path) -> None:
-    process = runs.process("predict", str(tmp_path), "--data.predict_path", str(korquad_path))
+def test_a_stopped_predict_leaves_no_half_files(runs: SmallRuns, tmp_path: Path) -> None:
+    process = runs.process("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")))
     returned, errors = signalled(process, tmp_path / "predict.yaml", signal.SIGTERM)
     assert returned == 143
     assert "Traceback" not in errors

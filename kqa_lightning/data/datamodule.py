@@ -70,6 +70,8 @@ class KQADataModule(LightningDataModule):
             at a sentence end where there is one.
         tokens_per_batch: Most tokens of a padded batch, of which a longer article has one alone; null for
             one article a batch.
+        evaluation_tokens_per_batch: The same for validation, test and prediction, whose articles are answered
+            together; half of it where the memory of a GPU does not do.
         share_articles: Whether all questions of an article share one row, so that it is computed once.
         columns: The table's own column names, for example {"context": "본문"}.
         num_workers: Processes that pack batches ahead; 0 packs in the training process.
@@ -87,6 +89,7 @@ class KQADataModule(LightningDataModule):
         val_fraction: float = 0.1,
         max_length: int = 2048,
         tokens_per_batch: int | None = None,
+        evaluation_tokens_per_batch: int = 8192,
         share_articles: bool = True,
         columns: dict[str, str] | None = None,
         num_workers: int = 0,
@@ -101,6 +104,7 @@ class KQADataModule(LightningDataModule):
         self.val_fraction = val_fraction
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
+        self.evaluation_tokens_per_batch = evaluation_tokens_per_batch
         self.share_articles = share_articles
         self.columns = columns
         self.num_workers = num_workers
@@ -148,7 +152,8 @@ class KQADataModule(LightningDataModule):
     def _check_settings(self) -> None:
         if not 0 < self.val_fraction < 1:
             raise KQAError(f"--data.val_fraction {self.val_fraction} is to be between 0 and 1")
-        for name, least in (("max_length", 1), ("tokens_per_batch", 1), ("num_workers", 0)):
+        least_values = {"max_length": 1, "tokens_per_batch": 1, "evaluation_tokens_per_batch": 1, "num_workers": 0}
+        for name, least in least_values.items():
             value = getattr(self, name)
             if value is not None and value < least:
                 raise KQAError(f"--data.{name} {value} is to be at least {least}")
@@ -188,7 +193,7 @@ class KQADataModule(LightningDataModule):
         articles = self.articles[part]
         sampler = ArticleBatchSampler(
             [len(article) for article in articles],
-            self.tokens_per_batch,
+            self.tokens_per_batch if shuffle else self.evaluation_tokens_per_batch,
             shuffle=shuffle,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,

@@ -157,13 +157,8 @@ class AnswerGenerator:
         input_ids, segments, position_ids = self._pad_questions(rows, prefix.lengths)
         key_segments = torch.cat([prefix.segments[slots, :width], segments], dim=1)
         key_positions = torch.cat([prefix.position_ids[slots, :width], position_ids], dim=1)
-        decoded = GreedyAnswers(len(rows), self._end_ids, self.should_stop)
-        for step in range(self.max_new_tokens):
-            if step > 0:
-                input_ids, position_ids = decoded.last[:, None], position_ids[:, -1:] + 1
-                segments = torch.full_like(position_ids, _QUESTION)
-                key_segments = torch.cat([key_segments, segments], dim=1)
-                key_positions = torch.cat([key_positions, position_ids], dim=1)
+        decoded = GreedyAnswers(len(rows), self.max_new_tokens, self._end_ids, self.should_stop)
+        while True:
             mask = attention_mask(
                 self.model.config,
                 segments,
@@ -173,8 +168,15 @@ class AnswerGenerator:
                 key_position_ids=key_positions,
             )
             if decoded.append(self._forward(input_ids, mask, position_ids, cache)):
-                break
-        return decoded.answers()
+                return decoded.answers()
+            position_ids = position_ids[:, -1:] + 1
+            if (kept := decoded.drop_finished()) is not None:
+                cache.batch_select_indices(kept)
+                position_ids, key_segments, key_positions = position_ids[kept], key_segments[kept], key_positions[kept]
+            input_ids = decoded.last[:, None]
+            segments = torch.full_like(position_ids, _QUESTION)
+            key_segments = torch.cat([key_segments, segments], dim=1)
+            key_positions = torch.cat([key_positions, position_ids], dim=1)
 
     def _pad_questions(self, rows: Sequence[_Row], lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
         """The questions' ids, segments and positions, int64 [rows, longest question] each, padded on the left."""

@@ -82,6 +82,7 @@ def load_base_model(
     model, report = cast(tuple[PreTrainedModel, dict[str, Any]], loaded)
     _check_complete(base_model, report)
     model.requires_grad_(False)
+    refuse_broken_blocks(model, base_model)
     guard_against_repacking(model)
     return model
 
@@ -135,6 +136,26 @@ def attach_lora(model: PreTrainedModel, settings: LoRA, *, gradient_checkpointin
         model.activation_checkpointing_enable({"use_reentrant": False})
         model.enable_input_require_grads()
     return adapted.train()
+
+
+def refuse_broken_blocks(model: torch.nn.Module, base_model: str) -> None:
+    """Refuse 4-bit layers on a CPU whose input width is no multiple of the quantisation block.
+
+    bitsandbytes 0.50.2 dequantises them wrongly there: blocks run over the ends of rows, its kernel takes each row to
+    begin a block. Errors of the weights triple and the model's answers are ruined, without a word.
+
+    Raises:
+        KQAError: naming the layer and its width.
+    """
+    for name, module in model.named_modules():
+        if not isinstance(module, Linear4bit) or module.weight.device.type != "cpu":
+            continue
+        if module.in_features % module.weight.blocksize:
+            raise KQAError(
+                f"--model.base_model {base_model}: bitsandbytes computes 4-bit layers on a CPU wrongly unless their"
+                f" width is a multiple of {module.weight.blocksize}, and {name} has {module.in_features};"
+                " use --model.quantization none, or a GPU"
+            )
 
 
 def guard_against_repacking(model: torch.nn.Module) -> None:

@@ -23,41 +23,60 @@ class GeneratedAnswer:
 
 
 class GreedyAnswers:
-    """The tokens of a batch of answers so far, and which answers are over.
+    """The tokens of a batch of answers so far, and which of them go on.
 
     Args:
         rows: Number of answers.
+        length: Most tokens an answer gets.
         end_ids: int64 [ends]; ids that end an answer.
         should_stop: Called with the ids of an unfinished answer after each of its tokens; true ends that answer.
     """
 
-    def __init__(self, rows: int, end_ids: Tensor, should_stop: Callable[[Sequence[int]], bool] | None) -> None:
+    def __init__(
+        self, rows: int, length: int, end_ids: Tensor, should_stop: Callable[[Sequence[int]], bool] | None
+    ) -> None:
         self._end_ids, self._should_stop = end_ids, should_stop
-        self._running = torch.ones(rows, dtype=torch.bool, device=end_ids.device)
+        self._tokens = torch.zeros(rows, length, dtype=torch.long, device=end_ids.device)
+        self._logprobs = torch.zeros(rows, length, dtype=torch.double, device=end_ids.device)
         self._lengths = torch.zeros(rows, dtype=torch.long, device=end_ids.device)
-        self._tokens: list[Tensor] = []
-        self._logprobs: list[Tensor] = []
+        self._step = 0
+        self._rows = torch.arange(rows, device=end_ids.device)  # the answer that each decoded row belongs to
+        self._running = torch.ones(rows, dtype=torch.bool, device=end_ids.device)
 
     @property
     def last(self) -> Tensor:
-        """The newest token of each row, int64 [rows]."""
-        return self._tokens[-1]
+        """The newest token of each decoded row, int64 [decoded]."""
+        return self._tokens[self._rows, self._step - 1]
 
     def append(self, logits: Tensor) -> bool:
-        """Take the likeliest token of each row of fp32 [rows, vocabulary]; true when every answer is over."""
+        """Take the likeliest token of each decoded row from fp32 [decoded, vocabulary]; true when all are over."""
         token = logits.argmax(dim=-1)
-        self._tokens.append(token)
-        self._logprobs.append(logits.log_softmax(dim=-1).gather(1, token[:, None])[:, 0])
-        self._lengths += self._running
+        self._tokens[self._rows, self._step] = token
+        chosen = logits.log_softmax(dim=-1).gather(1, token[:, None])[:, 0]
+        self._logprobs[self._rows, self._step] = chosen.double()
+        self._step += 1
+        self._lengths[self._rows] += self._running
         self._running &= ~torch.isin(token, self._end_ids)
         if self._should_stop is not None:
             self._stop_early(self._should_stop)
-        return not bool(self._running.any())
+        return self._step == self._tokens.shape[1] or not bool(self._running.any())
+
+    def drop_finished(self) -> Tensor | None:
+        """Stop decoding finished rows where that halves the batch.
+
+        Returns:
+            Which of the decoded rows go on, int64 [kept], for the caller to keep of what it has by row; None where
+            all do.
+        """
+        kept = self._running.nonzero()[:, 0]
+        if 2 * len(kept) > len(self._rows):
+            return None
+        self._rows, self._running = self._rows[kept], self._running[kept]
+        return kept
 
     def answers(self) -> list[GeneratedAnswer]:
         """What was generated, row by row."""
-        tokens = torch.stack(self._tokens, dim=1).tolist()
-        logprobs = torch.stack(self._logprobs, dim=1).double().tolist()
+        tokens, logprobs = self._tokens.tolist(), self._logprobs.tolist()
         answers = []
         for row, length in enumerate(self._lengths.tolist()):
             total = sum(logprobs[row][:length])
@@ -65,8 +84,7 @@ class GreedyAnswers:
         return answers
 
     def _stop_early(self, should_stop: Callable[[Sequence[int]], bool]) -> None:
-        running = self._running.nonzero()[:, 0].tolist()
-        if running:
-            tokens = torch.stack(self._tokens, dim=1)[running].tolist()
-            over = [row for row, ids in zip(running, tokens, strict=True) if should_stop(ids)]
-            self._running[over] = False
+        running = self._running.nonzero()[:, 0]
+        so_far = self._tokens[self._rows[running], : self._step].tolist()
+        over = [row for row, ids in zip(running.tolist(), so_far, strict=True) if should_stop(ids)]
+        self._running[over] = False

@@ -1,7 +1,8 @@
 """The three tiny bases: architecture, control tokens, chat template and seed of each.
 
 Each has the architecture of the real model whose place it takes. Widths, depths, vocabularies and
-articles differ, so that the three make different mistakes and an ensemble has something to gain.
+articles differ, so that the three make different mistakes and an ensemble has something to gain. Widths are
+multiples of 64, the block of NF4: bitsandbytes 0.50.2 dequantises others wrongly on a CPU.
 """
 
 from dataclasses import dataclass
@@ -33,7 +34,7 @@ class Family:
     Args:
         name: Name of the family; the base is saved as ``tiny-<name>``.
         seed: Seed of the weights and of the articles.
-        steps: Optimizer steps of the pre-training.
+        cycles: Optimizer steps of each training cycle: warm-up, plateau, decay.
         vocabulary: Number of tokens, bytes and control tokens included.
         control: Control tokens in the order of their ids: from 0.
         bos: Token that begins a text.
@@ -48,7 +49,7 @@ class Family:
 
     name: str
     seed: int
-    steps: int
+    cycles: tuple[int, ...]
     vocabulary: int
     control: tuple[str, ...]
     bos: str
@@ -59,6 +60,11 @@ class Family:
     chat_template: str
     prepends_space: bool
     architecture: dict[str, object]
+
+    @property
+    def steps(self) -> int:
+        """Optimizer steps of the whole pre-training."""
+        return sum(self.cycles)
 
     def config(self) -> PreTrainedConfig:
         """The transformers configuration of the model."""
@@ -80,7 +86,7 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            steps=1000,
+            cycles=(1000,),
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -108,7 +114,7 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            steps=1000,
+            cycles=(1000, 600),  # its induction heads formed late
             vocabulary=1280,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -129,7 +135,7 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            steps=1000,
+            cycles=(1000,),
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",
@@ -140,11 +146,11 @@ FAMILIES = {
             chat_template=SOLAR_TEMPLATE,
             prepends_space=True,
             architecture={
-                "hidden_size": 160,
-                "intermediate_size": 512,
-                "num_hidden_layers": 5,
-                "num_attention_heads": 5,
-                "num_key_value_heads": 5,
+                "hidden_size": 256,
+                "intermediate_size": 320,
+                "num_hidden_layers": 4,
+                "num_attention_heads": 4,
+                "num_key_value_heads": 2,
             },
         ),
     )

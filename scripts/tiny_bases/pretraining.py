@@ -5,7 +5,7 @@ stood before, and copy what follows. Several pairs a sequence make that worth le
 of a step depends on the seed and the step alone, so an interrupted training goes on exactly.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from tiny_bases.families import Family
 from tiny_bases.vocabulary import without_leading_space
 
 # The first steps read briefs: induction heads form after a number of steps, and these are short ones.
-BRIEF_SHARE = 0.4
+BRIEF_STEPS = 400
 BRIEF_SENTENCES = 3
 BRIEFS_A_STEP = 16
 ARTICLES_A_STEP = 12
@@ -39,7 +39,7 @@ IGNORED = -100
 def step_articles(family: Family, step: int) -> list[Article]:
     """The articles of one optimizer step."""
     generator = NewsGenerator(family.seed * 1_000_000 + step, "pretrain")
-    brief = step < family.steps * BRIEF_SHARE
+    brief = step < BRIEF_STEPS
     sentences, count = (BRIEF_SENTENCES, BRIEFS_A_STEP) if brief else (MAX_SENTENCES, ARTICLES_A_STEP)
     return [generator.article(max_sentences=sentences) for _ in range(count)]
 
@@ -79,7 +79,7 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
     first = _restore(work, model, optimizers)
     bar = tqdm(range(first, family.steps), initial=first, total=family.steps, desc=f"tiny-{family.name}")
     for step in bar:
-        scale = _schedule(step, family.steps)
+        scale = _schedule(step, family.cycles)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["peak_lr"] * scale
@@ -177,8 +177,12 @@ def _optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
     ]
 
 
-def _schedule(step: int, steps: int) -> float:
-    """Share of the peak learning rate: linear warm-up, plateau, linear decay to a fiftieth."""
+def _schedule(step: int, cycles: Sequence[int]) -> float:
+    """Share of the peak learning rate: in each cycle linear warm-up, plateau, linear decay to a fiftieth."""
+    for steps in cycles:
+        if step < steps:
+            break
+        step -= steps
     decay_from = steps * (1 - DECAY_SHARE)
     warm = min(1.0, (step + 1) / WARMUP_STEPS)
     return warm * min(1.0, max(0.02, (steps - step) / (steps - decay_from)))

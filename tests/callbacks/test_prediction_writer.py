@@ -68,9 +68,11 @@ def test_plain_peft_gives_the_same_answers(runs: SmallRuns, fitted: Path, predic
     answers = {}
     for article in data.articles["predict"]:
         for question in article.questions:
-            prompt = model.base_model.get_input_embeddings().weight.new_tensor(
-                [[*article.prefix_ids, *question.question_ids]]
-            ).long()
+            prompt = (
+                model.base_model.get_input_embeddings()
+                .weight.new_tensor([[*article.prefix_ids, *question.question_ids]])
+                .long()
+            )
             ids = model.generate(
                 input_ids=prompt, do_sample=False, max_new_tokens=4, eos_token_id=list(data.encoder.end_ids)
             )
@@ -95,7 +97,8 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
     runs: SmallRuns, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    arguments = runs.arguments("predict", str(tmp_path / "root"), "--prediction_writer.path", str(tmp_path / "file" / "x"))
+    options = ("--prediction_writer.path", str(tmp_path / "file" / "x"))
+    arguments = runs.arguments("predict", str(tmp_path / "root"), *options)
     assert "--prediction_writer.path" in refusal(capsys, *arguments)
     assert not (tmp_path / "root").exists()
 

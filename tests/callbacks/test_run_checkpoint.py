@@ -88,13 +88,15 @@ def test_last_is_the_end_and_the_adapter_is_the_best(fitted: Path) -> None:
     ("options", "steps"),
     [
         (("--trainer.max_steps", "2"), 2),
-        (("--trainer.max_steps", "2", "--trainer.min_epochs", "1"), 6),
-        (("--trainer.check_val_every_n_epoch", "5"), 6),
+        (("--trainer.max_steps", "2", "--trainer.min_epochs", "1"), 2),
+        (("--trainer.max_epochs", "1", "--trainer.check_val_every_n_epoch", "5"), 6),
         (("--trainer.max_time", "00:00:00:00"), 0),
     ],
-    ids=["in mid-epoch", "after min_epochs", "between validations", "before it began"],
+    ids=["in mid-epoch", "before min_epochs", "between validations", "before it began"],
 )
-def test_a_run_ends_with_a_validation(runs: SmallRuns, request: pytest.FixtureRequest, options: tuple, steps: int) -> None:
+def test_a_run_ends_with_a_validation(
+    runs: SmallRuns, request: pytest.FixtureRequest, options: tuple, steps: int
+) -> None:
     run = request.node.callspec.id.replace(" ", "-")
     assert runs("fit", run, *options) == 0
     folder = runs.folder / run
@@ -137,9 +139,7 @@ def test_a_fresh_fit_sets_an_earlier_run_aside(
     ("step", "where"),
     [(1, "batch"), (3, "validation"), (4, "batch"), (6, "validation"), (6, "epoch"), (7, "batch"), (11, "batch")],
 )
-def test_going_on_gives_the_weights_of_an_undisturbed_run(
-    runs: SmallRuns, fitted: Path, step: int, where: str
-) -> None:
+def test_going_on_gives_the_weights_of_an_undisturbed_run(runs: SmallRuns, fitted: Path, step: int, where: str) -> None:
     run = f"killed-{step}-{where}"
     killed(runs, run, step, where, *LIKE_FITTED)
     assert runs("fit", run, *LIKE_FITTED, "--ckpt_path", "last") == 0

@@ -8,6 +8,7 @@ from random_models import PAD, VOCABULARY, WINDOW, random_article
 
 from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
 from kqa_lightning.model.answering import AnswerGenerator, GeneratedAnswer
+from kqa_lightning.model.base import LoRA
 
 END_IDS = (2, 7, 31, 50, 77)  # several, so that random weights end some of their answers
 NEW_TOKENS = 12
@@ -181,3 +182,13 @@ def test_no_gradients_are_kept(make_model: Callable[..., PeftModel]) -> None:
     generator(model).generate(ARTICLES[1])
     assert grads
     assert not any(grads)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_a_model_in_training_answers_as_in_eval_mode(make_model: Callable[..., PeftModel], family: str) -> None:
+    """Dropout would change the answers, and checkpointing in training mode would drop the cache."""
+    lora = LoRA(r=4, alpha=8, dropout=0.5)
+    expected = generator(make_model(family, lora=lora).eval()).generate_all(ARTICLES)
+    model = make_model(family, lora=lora, gradient_checkpointing=True).train()
+    assert generator(model).generate_all(ARTICLES) == expected
+    assert all(module.training for module in model.modules())

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from bitsandbytes.functional import has_avx512bf16
+from bitsandbytes.functional import dequantize_4bit, has_avx512bf16, quantize_4bit
 from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from random_models import PAD, random_article, save_base
@@ -181,3 +181,20 @@ def test_loading_is_silent(bases: dict[str, Path]) -> None:
     )
     assert done.stdout == ""
     assert [line for line in done.stderr.splitlines() if "site-packages/torch" not in line] == []
+
+
+def test_a_width_that_bitsandbytes_gets_wrong_on_a_cpu_is_refused(tmp_path: Path) -> None:
+    folder = save_base("llama", tmp_path, hidden_size=96)
+    with pytest.raises(KQAError, match="width is a multiple of 64, and model.layers.0.* has 96"):
+        load_base_model(str(folder), precision="fp32")
+    assert load_base_model(str(folder), precision="fp32", quantization="none")
+
+
+def test_bitsandbytes_still_gets_such_a_width_wrong() -> None:
+    """When this fails, the fault is mended and the guard can go."""
+    errors = []
+    for width in (64, 96):
+        weight = torch.randn(64, width, generator=torch.Generator().manual_seed(0))
+        quantised, state = quantize_4bit(weight, blocksize=64, quant_type="nf4")
+        errors.append((dequantize_4bit(quantised, state) - weight).square().mean().sqrt())
+    assert errors[0] < 0.1 < 0.15 < errors[1]

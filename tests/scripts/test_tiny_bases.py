@@ -117,7 +117,7 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytes
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
     base = FAMILIES["eeve"]
     family = replace(
-        base, steps=4, architecture={**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2}
+        base, cycles=(2, 2), architecture={**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2}
     )
     tokenizer = build_tokenizer(family)
     monkeypatch.setattr(pretraining, "SAVE_EVERY", 2)
