@@ -6,6 +6,7 @@ from callbacks.result_printer import ResultPrinter
 from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.run_config import RunConfig
 from callbacks.signal_exit import SignalExit
+from callbacks.start_note import StartNote
 
 __all__ = [
     "AnswerEvaluation",
@@ -14,4 +15,5 @@ __all__ = [
     "RunCheckpoint",
     "RunConfig",
     "SignalExit",
+    "StartNote",
 ]

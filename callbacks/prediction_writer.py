@@ -74,9 +74,7 @@ class PredictionWriter(Callback):
 def _check_writable(target: Path) -> None:
     folder = next(path for path in target.absolute().parents if path.exists())
     if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
-        raise KQAError(
-            f"--prediction_writer.path: {target} cannot be written; name a folder, or a file ending in .csv"
-        )
+        raise KQAError(f"--prediction_writer.path: {target} cannot be written; name a folder, or a file ending in .csv")
 
 
 def _write_csv(target: Path, questions: dict[str, AnsweredQuestion]) -> None:

@@ -35,25 +35,21 @@ class RunCheckpoint(Callback):
         self.every_n_train_steps = every_n_train_steps
         self.best_score: float | None = None
         self._fitting = False
+        self._begun = self._continues = False
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_step: int | None = None
-        self._resumed: dict[str, Any] | None = None
+        self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
+        self._train_loader: Any = None  # the trainer forgets it before the last validation
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
-        self._fitting = self._fitting or stage == "fit"
+        if stage == "fit":
+            self._fitting, self._begun, self._resumed = True, False, None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Set an earlier run aside, now that nothing the user gave can fail any more."""
-        folder = _folder(trainer)
-        continues = folder.holds(trainer.ckpt_path)
-        if trainer.is_global_zero and not continues and (moved := folder.set_aside()):
-            say(f"an earlier run in {folder.root} was moved to {moved}")
-        trainer.strategy.barrier("an earlier run is set aside")
-        self.best_score = folder.best_score() if continues else None
-        self._saved_step = None
-        # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
-        trainer.callbacks = [other for other in trainer.callbacks if other is not self] + [self]
+        """Note whether this run goes on in its own folder, and its training data."""
+        self._continues = _folder(trainer).holds(trainer.ckpt_path)
+        self._train_loader = trainer.train_dataloader
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Put data and random generators where the checkpoint has them.
@@ -61,11 +57,18 @@ class RunCheckpoint(Callback):
         Lightning brings the loader's state back only if no loader was made before; but the learning rate's schedule
         needs one, for the number of steps. The generators come last: everything before this drew from them too.
         """
+        self._train_loader = trainer.train_dataloader
         if self._resumed is not None:
-            trainer.train_dataloader.load_state_dict(self._resumed["train_loader"])
+            self._train_loader.load_state_dict(self._resumed["train_loader"])
             restore_random_state(self._resumed["random_state"])
             self._resumed = None
         self._step = trainer.global_step
+        self._begin(trainer)
+
+    def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin here where there is nothing left to train."""
+        if self._fitting:
+            self._begin(trainer)
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -117,19 +120,31 @@ class RunCheckpoint(Callback):
         elif not _is_newer(folder):
             self._export_best(trainer, pl_module)
 
-    def on_save_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the best score so far, where in the data the run is, and the states of the random generators."""
         checkpoint["best_score"] = self.best_score
-        checkpoint["train_loader"] = trainer.train_dataloader.state_dict()
+        # Where nothing was left to train, the states are still those of the checkpoint.
+        resumed = self._resumed
+        checkpoint["train_loader"] = resumed["train_loader"] if resumed else self._train_loader.state_dict()
         checkpoint["random_state"] = random_state()
 
-    def on_load_checkpoint(
-        self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]
-    ) -> None:
+    def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the states until training starts."""
         self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
+
+    def _begin(self, trainer: Trainer) -> None:
+        """Set an earlier run aside, now that nothing the user gave can fail any more."""
+        if self._begun:
+            return
+        self._begun, self._saved_step = True, None
+        folder = _folder(trainer)
+        if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
+            say(f"an earlier run in {folder.root} was moved to {moved}")
+        trainer.strategy.barrier("an earlier run is set aside")
+        self.best_score = folder.best_score() if self._continues else None
+        # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
+        others = [other for other in trainer.callbacks if other is not self]  # type: ignore[attr-defined]
+        trainer.callbacks = [*others, self]  # type: ignore[attr-defined]
 
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(_folder(trainer).last)

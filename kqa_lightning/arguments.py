@@ -2,8 +2,8 @@
 
 import difflib
 import re
-from collections.abc import Iterable
-from typing import NoReturn
+from collections.abc import Iterable, Sequence
+from typing import Any, NoReturn
 
 from lightning.pytorch.cli import LightningArgumentParser
 
@@ -14,7 +14,8 @@ _UNKNOWN_KEY = re.compile(r"does not accept option '(?P<key>[^']+)'")
 _UNKNOWN_PART = re.compile(r"Option '(?P<part>[^']+)' is not accepted")
 _OF_KEY = re.compile(r'^Parser key "(?P<key>[^"]+)":\s*(?P<problem>.*)$', re.DOTALL)
 _EXPECTED = re.compile(r"Expected an? (?P<type>.+?)(?:\. Got value: .*)?$", re.MULTILINE)
-_GOT = re.compile(r"(?:Got|Given) value: (?P<value>.*)$", re.MULTILINE | re.DOTALL)
+_NO_CLASS = re.compile(r"Expected a dot import path string: (?P<name>\S+)")
+_GOT = re.compile(r"(?:Got|Given) value: (?P<value>.*)$", re.MULTILINE)
 
 
 class KQAArgumentParser(LightningArgumentParser):
@@ -23,6 +24,15 @@ class KQAArgumentParser(LightningArgumentParser):
     def error(self, message: str, ex: Exception | None = None) -> NoReturn:
         """Raise the error that ``message`` of argparse or jsonargparse stands for."""
         raise KQAError(self._explain(message)) from ex
+
+    def parse_args(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, *more: Any, **options: Any
+    ) -> Any:
+        """As LightningCLI's, with the option named where a class does not have it."""
+        try:
+            return super().parse_args(args, *more, **options)
+        except _UnknownPart as error:
+            raise error.in_arguments(args or []) from error
 
     def known_keys(self) -> set[str]:
         """Every setting of the command as ``group.name``, those of all commands for the parser above them.
@@ -45,19 +55,28 @@ class KQAArgumentParser(LightningArgumentParser):
         if found := _UNKNOWN_KEY.search(message):
             return f"there is no setting {found['key']}; did you mean {nearest(found['key'], self.known_keys())}?"
         if (found := _UNKNOWN_PART.search(message)) and "\n" not in message:
-            return self._explain_part(found["part"])
+            raise _UnknownPart(found["part"])
         if found := _OF_KEY.match(message):
-            return _explain_value(found["key"], found["problem"])
+            # The init arguments of a class have a parser of their own, and their keys are no options.
+            dashes = "--" if "config" in self.known_keys() else ""
+            return _explain_value(f"{dashes}{found['key']}", found["problem"])
         return " ".join(message.split())
 
-    def _explain_part(self, part: str) -> str:
-        """An init argument that the class of an option does not have; jsonargparse leaves out which option."""
-        flags = [arg.partition("=")[0] for arg in getattr(self, "args", None) or []]
-        flag = next((flag for flag in flags if flag.startswith("--") and flag.endswith(f".{part}")), None)
+
+class _UnknownPart(KQAError):
+    """A setting that the class named by a class_path lacks; jsonargparse leaves out which option that was."""
+
+    def __init__(self, part: str) -> None:
+        super().__init__(f"Option '{part}' is not accepted by the class that class_path names")
+        self.part = part
+
+    def in_arguments(self, args: Sequence[str]) -> KQAError:
+        """The error with the option, where it is one of ``args`` and not of a file."""
+        flags = [arg.partition("=")[0] for arg in args if arg.startswith("--")]
+        flag = next((flag for flag in flags if flag.endswith(f".{self.part}")), None)
         if flag is None:
-            return f"there is no setting {part} in the class that the configuration names by class_path"
-        owner = flag.removesuffix(f".{part}")
-        return f"there is no option {flag}; `{owner}.help CLASS` lists those of a class"
+            return self
+        return KQAError(f"there is no option {flag}; {flag.removesuffix(self.part)}help CLASS lists those there are")
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -75,16 +94,17 @@ def _leaf(key: str) -> str:
     return key.rpartition(".")[2]
 
 
-def _explain_value(key: str, problem: str) -> str:
-    if key == "config":
-        return " ".join(problem.split())
-    value, expected = _GOT.search(problem), [_plain_type(found["type"]) for found in _EXPECTED.finditer(problem)]
-    if value is None or not expected:
-        return f"--{key}: {' '.join(problem.split())}"
-    got = " ".join(value["value"].split())
-    if got == "None":
-        return f"--{key} is missing; give it, or a --config that sets it"
-    return f"--{key} {got}: expected {' or '.join(dict.fromkeys(expected))}"
+def _explain_value(name: str, problem: str) -> str:
+    if found := _NO_CLASS.search(problem):
+        return f"{name} {found['name']}: there is no such class; {name}.help CLASS lists the settings of one"
+    if found := _UNKNOWN_PART.search(problem):
+        return f"{name}: there is no setting {found['part']} in the class that it names"
+    values, expected = _GOT.findall(problem), [_plain_type(kind) for kind in _EXPECTED.findall(problem)]
+    if not values or not expected:
+        return f"{name}: {' '.join(problem.split())}"
+    if values[-1] == "None":
+        return f"{name} is missing; give it, or a --config that sets it"
+    return f"{name} {values[-1]}: expected {' or '.join(dict.fromkeys(expected))}"
 
 
 def _plain_type(name: str) -> str:

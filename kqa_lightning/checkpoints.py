@@ -33,9 +33,7 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as error:  # torch, zipfile and pickle each have their own for a file that is none
-        raise KQAError(
-            f"--ckpt_path {path}: the file is damaged or no checkpoint ({type(error).__name__})"
-        ) from error
+        raise KQAError(f"--ckpt_path {path}: the file is damaged or no checkpoint ({type(error).__name__})") from error
     if not isinstance(checkpoint, dict) or any(part not in checkpoint for part in _PARTS):
         raise KQAError(f"--ckpt_path {path}: that is no checkpoint written by `fit`")
     return checkpoint
@@ -48,9 +46,7 @@ class CheckpointFiles(TorchCheckpointIO):
     the place of a good one.
     """
 
-    def save_checkpoint(
-        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
-    ) -> None:
+    def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write ``checkpoint`` to ``path`` whole, or leave what is there.
 
         Raises:

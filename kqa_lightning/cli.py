@@ -1,8 +1,8 @@
 """The command line's LightningCLI: which classes, which defaults, which links."""
 
 import logging
-import sys
 import warnings
+from typing import Any
 
 from lightning.pytorch import Trainer
 from lightning.pytorch.callbacks import LearningRateMonitor
@@ -18,6 +18,7 @@ from kqa_lightning.config_files import ConfigFile
 from kqa_lightning.curves import Curves
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.errors import KQAError
+from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.trainer import KQATrainer
 
@@ -42,7 +43,10 @@ class KQACLI(LightningCLI):
             KQAModule,
             KQADataModule,
             trainer_class=KQATrainer,
-            trainer_defaults={**TRAINER_DEFAULTS, "callbacks": [callbacks.ResultPrinter(), callbacks.SignalExit()]},
+            trainer_defaults={
+                **TRAINER_DEFAULTS,
+                "callbacks": [callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()],
+            },
             save_config_callback=callbacks.RunConfig,
             seed_everything_default=0,
             parser_class=KQAArgumentParser,
@@ -57,7 +61,7 @@ class KQACLI(LightningCLI):
         """The commands, with those of their arguments that are no options."""
         return {command: {"model", "datamodule"} for command in COMMANDS}
 
-    def init_parser(self, **kwargs: object) -> LightningArgumentParser:
+    def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose --config finds the bundled configurations by name."""
         parser = self.parser_class(dump_header=[f"kqa_lightning {__version__}"], **kwargs)
         parser.add_argument("-c", "--config", action=ConfigFile, help="A YAML file, or the name of a bundled one.")
@@ -72,6 +76,7 @@ class KQACLI(LightningCLI):
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
         """Parse, and keep the checkpoint's path from LightningCLI, which would take settings from the file."""
+        assert isinstance(args, list)
         self.config = parser.parse_args(args)
         self.ckpt_path = self.config[self.config.subcommand].pop("ckpt_path")
 
@@ -109,16 +114,22 @@ def run(args: list[str]) -> int:
     try:
         KQACLI(args)
     except (KQAError, MisconfigurationException) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+        say(f"error: {' '.join(str(error).split())}")
         return 2
     except SIGTERMException:
-        return 143
+        return _stopped(args, 143)
     except KeyboardInterrupt:
-        return 130
-    except SystemExit as stop:
-        # Lightning turns an interrupt into SystemExit(1).
-        return 130 if isinstance(stop.__context__, KeyboardInterrupt) else int(stop.code or 0)
+        return _stopped(args, 130)
+    except SystemExit as end:
+        if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into SystemExit(1)
+            return _stopped(args, 130)
+        return int(end.code or 0)
     return 0
+
+
+def _stopped(args: list[str], status: int) -> int:
+    say("stopped; the same command with --ckpt_path last goes on" if args[0] == "fit" else "stopped")
+    return status
 
 
 def _quieten() -> None:

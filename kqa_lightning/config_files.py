@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import yaml
+import yaml  # type: ignore[import-untyped]
 from lightning.pytorch.cli import ActionConfigFile
 
 from kqa_lightning.arguments import KQAArgumentParser, nearest
@@ -44,9 +44,7 @@ def find_config(name: str) -> str:
 class ConfigFile(ActionConfigFile):
     """The action of ``--config``: a file, the name of a bundled configuration, or YAML itself."""
 
-    def __call__(
-        self, parser: KQAArgumentParser, cfg: Any, values: str, option_string: str | None = None
-    ) -> None:
+    def __call__(self, parser: Any, cfg: Any, values: Any, option_string: str | None = None) -> None:
         """Read the configuration into ``cfg``.
 
         Raises:
@@ -57,7 +55,7 @@ class ConfigFile(ActionConfigFile):
             _check_keys(Path(source), parser)
             super().__call__(parser, cfg, source, option_string)
         except (KQAError, TypeError, KeyError, ValueError) as error:
-            reason = " ".join(str(error).split())
+            reason = " ".join(str(error).removeprefix('Parser key "config":').split())
             raise KQAError(reason if reason.startswith("--config") else f"--config {values}: {reason}") from error
 
 

@@ -1,13 +1,15 @@
 """KQATrainer: Lightning's trainer, with checkpoints found by name in any process and a run that ends validated."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch.utilities.exceptions import MisconfigurationException
 
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.curves import Curves
 from kqa_lightning.errors import KQAError
-from kqa_lightning.messages import say
 from kqa_lightning.run_folder import LAST, RunFolder
 
 
@@ -23,6 +25,7 @@ class KQATrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.folder = RunFolder(self.default_root_dir)
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
+        self.note = ""  # which weights are used; StartNote says it when the work starts
 
     def fit(  # type: ignore[override]
         self,
@@ -43,16 +46,17 @@ class KQATrainer(Trainer):
         checkpoint = None if ckpt_path is None else folder.resolve(ckpt_path, may_be_missing=True)
         if checkpoint is not None:
             step = read_checkpoint(checkpoint, mmap=True)["global_step"]
-            say(f"going on from {checkpoint}, step {step}")
+            self.note = f"going on from {checkpoint}, step {step}"
             if folder.holds(checkpoint) and isinstance(self.logger, Curves):
                 self.logger.go_on_from(step)
         elif ckpt_path == LAST:
-            say(f"there is no {folder.last} to go on from: starting from the base model")
+            self.note = f"there is no {folder.last} to go on from: starting from the base model"
         try:
-            super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
-            # A run stopped in mid-epoch, or one that was finished before, has weights no validation has seen.
-            if self.enable_validation and self.validated_step != self.global_step:
-                super().validate(model, datamodule=datamodule, verbose=False)
+            with _refusals():
+                super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+                # A run that was finished before, or stopped between validations, has weights none has seen.
+                if self.enable_validation and self.validated_step != self.global_step:
+                    super().validate(model, datamodule=datamodule, verbose=False)
         except KQAError:
             if self.is_global_zero:
                 folder.discard_new_curves()
@@ -72,7 +76,8 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        super().validate(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+        with _refusals():
+            super().validate(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
 
     def test(  # type: ignore[override]
         self,
@@ -88,7 +93,8 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        super().test(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+        with _refusals():
+            super().test(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
 
     def predict(  # type: ignore[override]
         self,
@@ -104,17 +110,37 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        super().predict(
-            model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
-        )
+        with _refusals():
+            super().predict(
+                model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
+            )
 
     def _weights(self, ckpt_path: str | None) -> str | None:
-        """The file of the weights to use, said aloud."""
+        """The file of the weights to use."""
         self.folder = RunFolder(self.default_root_dir)
         self.folder.check_writable()
         if ckpt_path is None:
-            say("no --ckpt_path given: the base model answers as it is (zero-shot)")
+            self.note = "no --ckpt_path given: the base model answers as it is (zero-shot)"
             return None
         checkpoint = self.folder.resolve(ckpt_path)
-        say(f"using {checkpoint}")
+        self.note = f"using {checkpoint}"
         return str(checkpoint)
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Turn what Lightning itself raises about a setting when a run begins into the error of wrong input."""
+    try:
+        yield
+    except (MisconfigurationException, ValueError) as error:
+        if isinstance(error, MisconfigurationException) or _raised_in(error).startswith("lightning."):
+            raise KQAError(str(error)) from error
+        raise
+
+
+def _raised_in(error: Exception) -> str:
+    """The module that raised ``error``."""
+    step = error.__traceback__
+    while step is not None and step.tb_next is not None:
+        step = step.tb_next
+    return "" if step is None else step.tb_frame.f_globals.get("__name__", "")

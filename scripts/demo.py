@@ -20,7 +20,7 @@ from pathlib import Path
 from ensemble import main as run_ensemble
 
 from kqa_lightning.__main__ import main as run_command
-from kqa_lightning.ensemble.evaluation import EnsembleScores, evaluate
+from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate
 from kqa_lightning.ensemble.gold import read_gold
 from kqa_lightning.ensemble.predictions import read_all_predictions
 
@@ -65,7 +65,7 @@ def predictions_of(output: Path, state: str) -> dict[str, dict[str, str]]:
 def unseen_questions() -> dict[str, bool]:
     """Of each test question, whether its sentence or question pattern occurs nowhere else."""
     table = files("kqa_lightning.assets") / "sample" / "test_patterns.csv"
-    with table.open(encoding="utf-8", newline="") as file:
+    with table.open(encoding="utf-8") as file:
         return {row["id"]: row["unseen"] == "1" for row in csv.DictReader(file)}
 
 
@@ -100,7 +100,7 @@ def format_table(base: EnsembleScores, tuned: EnsembleScores, parts: Sequence[En
     lines = [f"{'character F1':16}" + "".join(f"{head:>17}" for head in heads)]
     lines += [f"{'(questions)':16}{'':17}{f'({tuned.questions})':>17}{counts[0]:>17}{counts[1]:>17}"]
     for name, *values in rows:
-        cells = ("" if value is None else f"{100 * value.char_f1:.2f}" for value in values)
+        cells = (f"{100 * value.char_f1:.2f}" if isinstance(value, Score) else "" for value in values)
         lines.append(f"{name:16}" + "".join(f"{cell:>17}" for cell in cells))
     return "\n".join(lines)
 

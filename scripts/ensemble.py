@@ -55,9 +55,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=nfc,
         help="the model that vote_priority trusts at a tie (default: the first)",
     )
-    parser.add_argument(
-        "--output", metavar="FILE", type=Path, help="the submission to write: a CSV (id, answer)"
-    )
+    parser.add_argument("--output", metavar="FILE", type=Path, help="the submission to write: a CSV (id, answer)")
     parser.add_argument(
         "--gold",
         metavar="TABLE",

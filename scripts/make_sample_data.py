@@ -49,9 +49,7 @@ def _write_split(output: Path, split: Split, articles: Sequence[Article]) -> Non
             row_id = ID_FORMATS[split].format(len(rows))
             fields = (row_id, article.text, question.text, question.answer)
             rows.append(tuple(unicodedata.normalize("NFC", field) for field in fields))
-            patterns.append(
-                (row_id, question.sentence_pattern, question.question_pattern, int(question.unseen))
-            )
+            patterns.append((row_id, question.sentence_pattern, question.question_pattern, int(question.unseen)))
     _write_csv(output / f"{split}.csv", COLUMNS, rows)
     if split == "test":
         _write_csv(output / "test_patterns.csv", PATTERN_COLUMNS, patterns)

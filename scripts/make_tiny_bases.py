@@ -23,7 +23,7 @@ def make(family: Family, output: Path, work: Path) -> None:
     folder = output / f"tiny-{family.name}"
     tokenizer = save_tokenizer(family, folder)
     model = pretrain(family, tokenizer, work / family.name)
-    model.to(torch.float16).save_pretrained(folder)
+    model.half().save_pretrained(folder)
     size = (folder / "model.safetensors").stat().st_size
     if size > LIMIT:
         raise SystemExit(f"error: {folder} takes {size:,} bytes, more than {LIMIT:,}: make the model smaller")

@@ -41,9 +41,7 @@ def _read(path: Path) -> dict[str, tuple[str, ...]]:
     readers: dict[str, Callable[[Path], Iterator[_Row]]] = {".json": _korquad_rows, ".jsonl": _jsonl_rows}
     rows = list(readers.get(path.suffix.lower(), _table_rows)(path))
     check_ids(path, [(place, question) for place, question, _ in rows])
-    gold = {
-        question: tuple(nfc(answer) for answer in answers if answer.strip()) for _, question, answers in rows
-    }
+    gold = {question: tuple(nfc(answer) for answer in answers if answer.strip()) for _, question, answers in rows}
     return {question: answers for question, answers in gold.items() if answers}
 
 
@@ -61,9 +59,7 @@ def _jsonl_rows(path: Path) -> Iterator[_Row]:
                 answers = answers["text"] if isinstance(answers, dict) else answers
                 yield f"line {number}", str(row["id"]), [_text(answer) for answer in answers]
             except (KeyError, TypeError):
-                raise KQAError(
-                    f'{path}, line {number}: needs {{"id": …, "answer": …}} or "answers": […]'
-                ) from None
+                raise KQAError(f'{path}, line {number}: needs {{"id": …, "answer": …}} or "answers": […]') from None
 
 
 def _korquad_rows(path: Path) -> Iterator[_Row]:
@@ -73,18 +69,14 @@ def _korquad_rows(path: Path) -> Iterator[_Row]:
         for number, qa in enumerate(questions, start=1):
             yield f"question {number}", str(qa["id"]), [_text(answer["text"]) for answer in qa["answers"]]
     except (KeyError, TypeError):
-        raise KQAError(
-            f"{path}: not in KorQuAD's form (data, paragraphs, qas, each with id and answers)"
-        ) from None
+        raise KQAError(f"{path}: not in KorQuAD's form (data, paragraphs, qas, each with id and answers)") from None
 
 
 def _parsed(path: Path, text: str, first_line: int = 1) -> Any:
     try:
         return json.loads(text)
     except json.JSONDecodeError as error:
-        raise KQAError(
-            f"{path}, line {first_line + error.lineno - 1}: not well-formed JSON ({error.msg})"
-        ) from None
+        raise KQAError(f"{path}, line {first_line + error.lineno - 1}: not well-formed JSON ({error.msg})") from None
 
 
 def _text(value: object) -> str:

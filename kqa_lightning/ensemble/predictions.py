@@ -24,9 +24,7 @@ def parse_sources(arguments: Sequence[str]) -> dict[str, Path]:
             raise KQAError(f"{argument!r}: the name {name!r} is given twice; each model needs its own")
         sources[name] = Path(path)
     if len(sources) < 2:
-        raise KQAError(
-            f"an ensemble needs at least two prediction files, {len(sources)} given: NAME=FILE NAME=FILE"
-        )
+        raise KQAError(f"an ensemble needs at least two prediction files, {len(sources)} given: NAME=FILE NAME=FILE")
     return sources
 
 
@@ -50,14 +48,11 @@ def read_all_predictions(sources: Mapping[str, Path]) -> dict[str, dict[str, str
     for other in others:
         _check_same_ids(sources[first], predictions[first], sources[other], predictions[other])
     return {
-        name: {question: answers[question] for question in predictions[first]}
-        for name, answers in predictions.items()
+        name: {question: answers[question] for question in predictions[first]} for name, answers in predictions.items()
     }
 
 
-def _check_same_ids(
-    path: Path, ids: Mapping[str, str], other_path: Path, other_ids: Mapping[str, str]
-) -> None:
+def _check_same_ids(path: Path, ids: Mapping[str, str], other_path: Path, other_ids: Mapping[str, str]) -> None:
     differences = [
         f"only in {here}: {first_few(missing)}"
         for here, missing in (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 import torch
-from bitsandbytes.nn import Linear4bit
+from bitsandbytes.nn import Linear4bit, Params4bit
 from peft import LoraConfig, PeftModel, get_peft_model
 from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
@@ -150,10 +150,11 @@ def refuse_broken_blocks(model: torch.nn.Module, base_model: str) -> None:
     for name, module in model.named_modules():
         if not isinstance(module, Linear4bit) or module.weight.device.type != "cpu":
             continue
-        if module.in_features % module.weight.blocksize:
+        block = cast(Params4bit, module.weight).blocksize
+        if module.in_features % block:
             raise KQAError(
                 f"--model.base_model {base_model}: bitsandbytes computes 4-bit layers on a CPU wrongly unless their"
-                f" width is a multiple of {module.weight.blocksize}, and {name} has {module.in_features};"
+                f" width is a multiple of {block}, and {name} has {module.in_features};"
                 " use --model.quantization none, or a GPU"
             )
 

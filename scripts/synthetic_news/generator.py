@@ -225,8 +225,7 @@ class NewsGenerator:
         for record in records:
             name, entity = record.frame.name, record.values["e"]
             if not any(
-                other.values["e"] == entity and frozenset((other.frame.name, name)) in CONFLICTS
-                for other in kept
+                other.values["e"] == entity and frozenset((other.frame.name, name)) in CONFLICTS for other in kept
             ):
                 kept.append(record)
         return kept

@@ -179,10 +179,7 @@ class NameSource:
         """Return a company of one of the ``industries``."""
         rng = self._rng
         while True:
-            if not self._reserved and rng.random() < _LATIN_SHARE:
-                stem = pick(rng, _LATIN_STEMS)
-            else:
-                stem = self._stem()
+            stem = pick(rng, _LATIN_STEMS) if not self._reserved and rng.random() < _LATIN_SHARE else self._stem()
             if self._is_new(stem):
                 return stem + pick(rng, industries)
 
@@ -204,10 +201,7 @@ class NameSource:
         """Return a product, some with a suffix."""
         rng = self._rng
         while True:
-            if self._reserved:
-                name = pick(rng, self._products)
-            else:
-                name = coin_product(rng, 2 + int(rng.random() * 2.4))
+            name = pick(rng, self._products) if self._reserved else coin_product(rng, 2 + int(rng.random() * 2.4))
             if self._is_new(name):
                 return name + pick(rng, _PRODUCT_SUFFIXES)
 

@@ -140,7 +140,6 @@ def frame(name: str, kinds: str, sentences: str, **asks: tuple[str, str]) -> Fra
         kinds=dict(pair.split("=") for pair in kinds.split()),
         sentences=compile_block(f"{name}.s", sentences),
         asks=tuple(
-            Ask(slot, _questions(f"{name}.{slot}.q", answer_type, block))
-            for slot, (answer_type, block) in asks.items()
+            Ask(slot, _questions(f"{name}.{slot}.q", answer_type, block)) for slot, (answer_type, block) in asks.items()
         ),
     )

@@ -354,9 +354,7 @@ def season(rng: random.Random) -> str:
     """Return a time soon to come: 오는 9월, 내년 상반기."""
     if rng.random() < 0.5:
         return f"오는 {1 + _below(rng, 12)}월"
-    return (
-        f"{pick(rng, ('올해', '내년', '내년'))} {pick(rng, ('상반기', '하반기', '봄', '가을', '초', '말'))}"
-    )
+    return f"{pick(rng, ('올해', '내년', '내년'))} {pick(rng, ('상반기', '하반기', '봄', '가을', '초', '말'))}"
 
 
 def year(rng: random.Random) -> str:

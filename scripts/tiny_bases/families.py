@@ -6,6 +6,7 @@ multiples of 64, the block of NF4: bitsandbytes 0.50.2 dequantises others wrongl
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 from transformers import Gemma2Config, LlamaConfig, PreTrainedConfig
 
@@ -23,7 +24,8 @@ CHATML_TEMPLATE = (
 )
 SOLAR_TEMPLATE = (
     "{{ bos_token }}{% for message in messages %}{{ '### ' + message['role'] | capitalize + ':\\n' "
-    "+ message['content'] + '\\n\\n' }}{% endfor %}{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
+    "+ message['content'] + '\\n\\n' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '### Assistant:\\n' }}{% endif %}"
 )
 
 
@@ -59,7 +61,7 @@ class Family:
     answer_end: str
     chat_template: str
     prepends_space: bool
-    architecture: dict[str, object]
+    architecture: dict[str, Any]
 
     @property
     def steps(self) -> int:

@@ -7,6 +7,7 @@ of a step depends on the seed and the step alone, so an interrupted training goe
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from synthetic_news import MAX_SENTENCES, Article, NewsGenerator
@@ -100,7 +101,7 @@ def start_mimetic(model: PreTrainedModel) -> None:
     """
     width = model.config.hidden_size
     model.get_input_embeddings().weight.normal_(0, width**-0.5)
-    for layer in model.model.layers:
+    for layer in cast(Any, model.get_decoder()).layers:
         attention = layer.self_attn
         groups = attention.q_proj.out_features // attention.k_proj.out_features
         for projection in (attention.k_proj, attention.v_proj):

@@ -87,9 +87,7 @@ def build_tokenizer(family: Family) -> Tokenizer:
     if len(names) != family.vocabulary:
         raise ValueError(f"{family.name}: {len(names)} tokens learned, {family.vocabulary} wanted")
     vocabulary = {name: index for index, name in enumerate(names)}
-    tokenizer = Tokenizer(
-        models.BPE(vocabulary, merges, unk_token=family.unk, byte_fallback=True, fuse_unk=True)
-    )
+    tokenizer = Tokenizer(models.BPE(vocabulary, merges, unk_token=family.unk, byte_fallback=True, fuse_unk=True))
     replace = normalizers.Replace(" ", SPACE)
     tokenizer.normalizer = (
         normalizers.Sequence([normalizers.Prepend(SPACE), replace]) if family.prepends_space else replace

@@ -68,10 +68,7 @@ def random_sets(count: int, models: tuple[int, ...] = (2, 3, 4, 5, 6, 7)) -> lis
         alphabet = chance.choice(["가나", "가나다라 ", "가나다라마바사아자차 '.", "ab12 %"])
         longest = chance.choice([2, 4, 9])
         sets.append(
-            [
-                "".join(chance.choices(alphabet, k=chance.randint(0, longest)))
-                for _ in range(chance.choice(models))
-            ]
+            ["".join(chance.choices(alphabet, k=chance.randint(0, longest))) for _ in range(chance.choice(models))]
         )
     return sets
 

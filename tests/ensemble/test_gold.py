@@ -22,10 +22,7 @@ def korquad(*questions: dict) -> str:
 
 def test_tables_as_text(tmp_path: Path) -> None:
     expected = {"001": ("NA",), "2": ("14일, 다섯",)}
-    assert (
-        read_gold(write(tmp_path, "a.csv", 'id,context,answer\n001,긴 글,NA\n2,글,"14일, 다섯"\n'))
-        == expected
-    )
+    assert read_gold(write(tmp_path, "a.csv", 'id,context,answer\n001,긴 글,NA\n2,글,"14일, 다섯"\n')) == expected
     assert read_gold(write(tmp_path, "a.tsv", "\ufeffid\tanswer\n001\tNA\n2\t14일, 다섯\n")) == expected
 
 

@@ -100,9 +100,7 @@ def test_missing_file_and_folder(tmp_path: Path) -> None:
 def test_many_faults_are_counted(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,answer\n" + ",a\n" * 30, encoding="utf-8")
-    with pytest.raises(
-        KQAError, match=r"blank ids in line 2, line 3, line 4, line 5, line 6, … \(30 in all\)"
-    ):
+    with pytest.raises(KQAError, match=r"blank ids in line 2, line 3, line 4, line 5, line 6, … \(30 in all\)"):
         read_predictions(path)
 
 

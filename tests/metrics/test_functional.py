@@ -97,9 +97,7 @@ def test_deck_table_is_the_one_written_here(shared_dir: Path) -> None:
     assert found == DECK
 
 
-@pytest.mark.parametrize(
-    ("prediction", "gold", "expected", "why"), SURPRISING, ids=[row[3] for row in SURPRISING]
-)
+@pytest.mark.parametrize(("prediction", "gold", "expected", "why"), SURPRISING, ids=[row[3] for row in SURPRISING])
 def test_what_surprises(prediction: str, gold: str, expected: float, why: str) -> None:
     assert char_f1(prediction, gold) == pytest.approx(expected, abs=1e-15), why
 
@@ -150,9 +148,7 @@ def test_no_gold_answer_is_an_error(metric, prediction) -> None:
 def test_equals_the_reference(prediction: str, gold: str) -> None:
     assert normalize_answer(prediction) == reference_normalize(prediction)
     assert char_f1(prediction, gold) == pytest.approx(reference_f1(prediction, gold), abs=1e-12)
-    assert exact_match(prediction, gold) == float(
-        reference_normalize(prediction) == reference_normalize(gold)
-    )
+    assert exact_match(prediction, gold) == float(reference_normalize(prediction) == reference_normalize(gold))
 
 
 @given(answers, answers)

@@ -185,7 +185,7 @@ def test_loading_is_silent(bases: dict[str, Path]) -> None:
 
 def test_a_width_that_bitsandbytes_gets_wrong_on_a_cpu_is_refused(tmp_path: Path) -> None:
     folder = save_base("llama", tmp_path, hidden_size=96)
-    with pytest.raises(KQAError, match="width is a multiple of 64, and model.layers.0.* has 96"):
+    with pytest.raises(KQAError, match=r"width is a multiple of 64, and model\.layers\.0.* has 96"):
         load_base_model(str(folder), precision="fp32")
     assert load_base_model(str(folder), precision="fp32", quantization="none")
 

@@ -36,9 +36,7 @@ def folder(tmp_path: Path) -> Path:
 def ensemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(
-        command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60
-    )
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60)
 
 
 @pytest.mark.parametrize(
@@ -67,9 +65,7 @@ def test_options_and_files_in_any_order(folder: Path) -> None:
 
 
 def test_scores(folder: Path) -> None:
-    done = ensemble(
-        folder, *THREE, "--gold", "gold.csv", "--strategy", "vote_priority", "--output", "out.csv"
-    )
+    done = ensemble(folder, *THREE, "--gold", "gold.csv", "--strategy", "vote_priority", "--output", "out.csv")
     assert (done.returncode, done.stderr) == (0, "")
     # By hand: gemma2 1, 8/11, 1, 1; nous 1/4, 3/5, 8/13, 1; eeve 1, 1, 0, 1.
     assert done.stdout.splitlines() == [
@@ -105,8 +101,7 @@ WRONG = {
     "blank ids": ([*THREE, "x=blank.csv"], "blank.csv: blank ids in line 3"),
     "different ids": (
         [*THREE, "x=fewer.csv"],
-        "gemma2.csv and fewer.csv answer different questions; "
-        "only in gemma2.csv: Q3, 007; only in fewer.csv: Z9",
+        "gemma2.csv and fewer.csv answer different questions; only in gemma2.csv: Q3, 007; only in fewer.csv: Z9",
     ),
     "one model": ([THREE[0]], "at least two prediction files, 1 given"),
     "no model": ([], "at least two prediction files, 0 given"),
@@ -166,9 +161,7 @@ def assert_refused(folder: Path, arguments: list[str], message: str) -> None:
 def test_help_names_every_option(folder: Path) -> None:
     done = ensemble(folder, "--help")
     assert done.returncode == 0
-    assert all(
-        option in done.stdout for option in ("NAME=FILE", "--strategy", "--priority", "--output", "--gold")
-    )
+    assert all(option in done.stdout for option in ("NAME=FILE", "--strategy", "--priority", "--output", "--gold"))
 
 
 def test_loads_no_torch() -> None:

@@ -62,10 +62,7 @@ class HeldOut:
 
     def occurs_in(self, text: str) -> bool:
         return any(
-            regex.search(text)
-            for literal, regexes in self._by_literal.items()
-            if literal in text
-            for regex in regexes
+            regex.search(text) for literal, regexes in self._by_literal.items() if literal in text for regex in regexes
         )
 
 
@@ -118,9 +115,7 @@ def test_a_question_is_asked_once_per_article(pretrain: list[Article]) -> None:
 
 def test_pretraining_keeps_clear_of_the_test_split(pretrain: list[Article]) -> None:
     questions = [question for article in pretrain for question in article.questions]
-    _assert_no_reserved(
-        text for article in pretrain for text in (article.text, *[q.text for q in article.questions])
-    )
+    _assert_no_reserved(text for article in pretrain for text in (article.text, *[q.text for q in article.questions]))
     _assert_no_held_out(
         (sentence for article in pretrain for sentence in _sentences(article.text)),
         (question.text for question in questions),

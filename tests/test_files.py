@@ -1,0 +1,52 @@
+"""Files and folders that appear whole or not at all."""
+
+from pathlib import Path
+
+import pytest
+
+from kqa_lightning.files import folder_written_whole, written_whole
+
+
+def names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_a_file_replaces_the_one_before(tmp_path: Path) -> None:
+    target = tmp_path / "new" / "file.txt"
+    for content in ("first", "second"):
+        with written_whole(target) as scratch:
+            scratch.write_text(content, encoding="utf-8")
+        assert target.read_text(encoding="utf-8") == content
+    assert names(target.parent) == {"file.txt"}
+
+
+def test_a_file_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    target.write_text("good", encoding="utf-8")
+    with pytest.raises(RuntimeError), written_whole(target) as scratch:
+        scratch.write_text("half", encoding="utf-8")
+        raise RuntimeError
+    assert target.read_text(encoding="utf-8") == "good"
+    assert names(tmp_path) == {"file.txt"}
+
+
+def test_a_folder_replaces_the_one_before(tmp_path: Path) -> None:
+    target = tmp_path / "adapter"
+    for content in ("first", "second"):
+        with folder_written_whole(target) as scratch:
+            scratch.mkdir()
+            (scratch / content).write_text(content, encoding="utf-8")
+        assert names(target) == {content}
+    assert names(tmp_path) == {"adapter"}
+
+
+def test_a_folder_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
+    target = tmp_path / "adapter"
+    target.mkdir()
+    (target / "good").touch()
+    with pytest.raises(RuntimeError), folder_written_whole(target) as scratch:
+        scratch.mkdir()
+        (scratch / "half").touch()
+        raise RuntimeError
+    assert names(target) == {"good"}
+    assert names(tmp_path) == {"adapter"}

@@ -1,0 +1,53 @@
+"""Which file a checkpoint's name means, and what of an earlier run is set aside."""
+
+from pathlib import Path
+
+import pytest
+
+from kqa_lightning.errors import KQAError
+from kqa_lightning.run_folder import RunFolder
+
+
+def test_names_mean_the_files_of_the_folder(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    assert folder.holds(tmp_path / "checkpoints" / "last.ckpt")
+    assert folder.holds(str(tmp_path / "checkpoints" / "other.ckpt"))
+    assert not folder.holds(tmp_path / "elsewhere" / "last.ckpt")
+    assert not folder.holds(None)
+    assert folder.resolve("last", may_be_missing=True) is None
+    for name in ("last", "best", str(tmp_path / "none.ckpt")):
+        with pytest.raises(KQAError, match="ckpt"):
+            folder.resolve(name)
+    with pytest.raises(KQAError, match="best"):
+        folder.resolve("best", may_be_missing=True)
+
+
+def test_only_what_was_there_before_is_set_aside(tmp_path: Path) -> None:
+    earlier = ("adapter/weights", "checkpoints/last.ckpt", "events.out.tfevents.1", "fit.yaml")
+    others = ("predictions.csv", "notes.txt")
+    for name in (*earlier, *others):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(name, encoding="utf-8")
+    folder = RunFolder(tmp_path)
+    (tmp_path / "events.out.tfevents.2").touch()  # of the run that begins
+    assert folder.set_aside() == tmp_path / "earlier" / "1"
+    for name in earlier:
+        assert (tmp_path / "earlier" / "1" / name).read_text(encoding="utf-8") == name
+        assert not (tmp_path / name).exists()
+    for name in (*others, "events.out.tfevents.2"):
+        assert (tmp_path / name).exists()
+    assert RunFolder(tmp_path / "new").set_aside() is None
+    assert not (tmp_path / "new").exists()
+
+
+def test_curves_of_a_run_that_never_began_are_discarded(tmp_path: Path) -> None:
+    (tmp_path / "events.out.tfevents.1").touch()
+    folder = RunFolder(tmp_path)
+    (tmp_path / "events.out.tfevents.2").touch()
+    folder.discard_new_curves()
+    assert [path.name for path in tmp_path.iterdir()] == ["events.out.tfevents.1"]
+    fresh = RunFolder(tmp_path / "new")
+    fresh.root.mkdir()
+    (fresh.root / "events.out.tfevents.1").touch()
+    fresh.discard_new_curves()
+    assert not fresh.root.exists()
