@@ -100,7 +100,7 @@ def start_mimetic(model: PreTrainedModel) -> None:
     outputs like values. Copying then begins within some hundred steps instead of a thousand.
     """
     width = model.config.hidden_size
-    model.get_input_embeddings().weight.normal_(0, width**-0.5)
+    torch.nn.init.normal_(cast(Tensor, model.get_input_embeddings().weight), std=width**-0.5)
     for layer in cast(Any, model.get_decoder()).layers:
         attention = layer.self_attn
         groups = attention.q_proj.out_features // attention.k_proj.out_features
