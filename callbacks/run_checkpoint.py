@@ -91,7 +91,7 @@ class RunCheckpoint(Callback):
             return
         assert isinstance(trainer, KQATrainer)
         trainer.validated_step = trainer.global_step
-        score = float(trainer.callback_metrics.get(SCORE, math.nan))
+        score = float(trainer.callback_metrics.get(SCORE, -1.0))
         if self.best_score is None or score > self.best_score:
             self.best_score = score
             trainer.save_checkpoint(trainer.folder.best)
@@ -117,8 +117,10 @@ class RunCheckpoint(Callback):
         if not folder.best.exists():
             self._export(trainer, pl_module)
             say(f"nothing was validated: {folder.adapter} holds the last weights")
-        elif not _is_newer(folder):
+            return
+        if not _is_newer(folder):
             self._export_best(trainer, pl_module)
+        say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the best score so far, where in the data the run is, and the states of the random generators."""

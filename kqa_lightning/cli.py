@@ -104,8 +104,9 @@ class KQACLI(LightningCLI):
         except (TypeError, ValueError) as error:
             raise KQAError(f"--trainer: {error}") from error
 
-    def _prepare_subcommand_kwargs(self, subcommand: str) -> dict[str, object]:
-        return {**super()._prepare_subcommand_kwargs(subcommand), "ckpt_path": self.ckpt_path}
+    def after_instantiate_classes(self) -> None:
+        """Give the command its checkpoint's path."""
+        self.config_init[self.subcommand]["ckpt_path"] = self.ckpt_path
 
 
 def run(args: list[str]) -> int:

@@ -33,6 +33,11 @@ def same_weights(one: Path, other: Path) -> bool:
     return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
 
 
+def _in_checkpoint(name: str) -> str:
+    """The name in a checkpoint of a tensor of the PEFT file."""
+    return "model." + name.replace(".weight", ".default.weight")
+
+
 def killed(runs: SmallRuns, run: str, step: int, where: str, *options: str) -> None:
     stop = f"--trainer.callbacks+={{class_path: stopping.StopAt, init_args: {{step: {step}, where: {where}}}}}"
     with pytest.raises(Killed):
@@ -76,9 +81,7 @@ def test_of_equal_scores_the_earlier_stays_best(runs: SmallRuns) -> None:
 def test_last_is_the_end_and_the_adapter_is_the_best(fitted: Path) -> None:
     assert load(fitted / LAST)["global_step"] == 12
     best, adapter = load(fitted / BEST)["state_dict"], load_file(fitted / ADAPTER)
-    for name, tensor in adapter.items():
-        key = "model." + name.replace(".weight", ".default.weight")
-        assert torch.equal(tensor, best[key])
+    assert all(torch.equal(adapter[name], best[_in_checkpoint(name)]) for name in adapter)
 
 
 # --- what ends a run -----------------------------------------------------------------------------------------------
@@ -105,6 +108,16 @@ def test_a_run_ends_with_a_validation(
     assert not math.isnan(load(folder / BEST)["best_score"])
     assert (folder / ADAPTER).exists()
     assert len(scalars(folder, "val/char_f1")) == 1
+
+
+def test_without_validation_the_adapter_is_the_end(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs("fit", "unvalidated", "--trainer.max_steps", "2", "--trainer.limit_val_batches", "0") == 0
+    assert "nothing was validated" in capsys.readouterr().err
+    folder = runs.folder / "unvalidated"
+    assert not (folder / BEST).exists()
+    last, adapter = load(folder / LAST)["state_dict"], load_file(folder / ADAPTER)
+    assert len(adapter) == len(last)
+    assert all(torch.equal(adapter[name], last[_in_checkpoint(name)]) for name in adapter)
 
 
 def test_a_finished_run_is_left_as_it_is_and_completed(runs: SmallRuns, fitted: Path, tmp_path: Path) -> None:
