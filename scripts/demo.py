@@ -128,7 +128,7 @@ def draw(scores: dict[str, object], path: Path) -> None:
     axes.set_ylim(0, 105)
     axes.set_ylabel("character F1")
     axes.set_title(f"Sample test split; dashed: best of the three answers ({scores['oracle']:.1f})")
-    axes.legend(loc="lower right")
+    axes.legend(loc="upper left", ncols=3)
     axes.spines[["top", "right"]].set_visible(False)
     figure.savefig(path, dpi=150)
     pyplot.close(figure)
