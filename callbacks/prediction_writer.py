@@ -62,8 +62,8 @@ class PredictionWriter(Callback):
             _write_csv(scratch, questions)
         with written_whole(lines) as scratch:
             _write_jsonl(scratch, questions)
-        of_all = "" if len(questions) == len(ids) else f" of {len(ids)} (--trainer.limit_predict_batches)"
-        say(f"{table}: {len(questions)}{of_all} answers; every candidate with its scores: {lines}")
+        part = "" if len(questions) == len(ids) else f" to {len(ids)} questions (--trainer.limit_predict_batches)"
+        say(f"{table}: {len(questions)} answers{part}; every candidate with its scores: {lines}")
 
     def _targets(self, trainer: Trainer) -> tuple[Path, Path]:
         path = Path(trainer.default_root_dir if self.path is None else self.path).expanduser()
