@@ -1,12 +1,16 @@
 """Fixtures of the whole suite: where the real tokenizers, the real questions and the tiny bases are."""
 
 import os
+import signal
 from pathlib import Path
 
 import pytest
 
 # Before torch is imported, here and in the commands that tests start: the suite runs one process a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# A suite started in the background ignores SIGINT, and so would every command that its tests start and interrupt.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"

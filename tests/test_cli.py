@@ -159,7 +159,10 @@ def signalled(process: subprocess.Popen, sign: Path, number: int) -> tuple[int, 
     while not sign.exists() and process.poll() is None:
         time.sleep(0.02)
     process.send_signal(number)
-    _, errors = process.communicate()
+    try:
+        _, errors = process.communicate(timeout=120)
+    finally:
+        process.kill()
     return process.returncode, errors
 
 
