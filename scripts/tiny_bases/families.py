@@ -88,7 +88,7 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            cycles=(1000,),
+            cycles=(1000, 1600),
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -116,8 +116,8 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1000, 600),  # its induction heads formed late
-            vocabulary=1280,
+            cycles=(2400,),
+            vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
             eos="</s>",
@@ -127,17 +127,17 @@ FAMILIES = {
             chat_template=CHATML_TEMPLATE,
             prepends_space=True,
             architecture={
-                "hidden_size": 192,
-                "intermediate_size": 512,
+                "hidden_size": 256,
+                "intermediate_size": 320,
                 "num_hidden_layers": 4,
-                "num_attention_heads": 6,
-                "num_key_value_heads": 6,
+                "num_attention_heads": 8,
+                "num_key_value_heads": 4,
             },
         ),
         Family(
             name="nous",
             seed=3,
-            cycles=(1000,),
+            cycles=(2400,),
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",
@@ -148,11 +148,11 @@ FAMILIES = {
             chat_template=SOLAR_TEMPLATE,
             prepends_space=True,
             architecture={
-                "hidden_size": 256,
-                "intermediate_size": 320,
-                "num_hidden_layers": 4,
+                "hidden_size": 128,
+                "intermediate_size": 448,
+                "num_hidden_layers": 8,
                 "num_attention_heads": 4,
-                "num_key_value_heads": 2,
+                "num_key_value_heads": 4,
             },
         ),
     )
