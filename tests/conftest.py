@@ -5,6 +5,7 @@ import signal
 from pathlib import Path
 
 import pytest
+import small_runs
 
 # Before torch is imported, here and in the commands that tests start: the suite runs one process a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -55,3 +56,15 @@ def korquad_path() -> Path:
 def tiny_bases() -> dict[str, Path]:
     """The bundled base model of each family."""
     return {family: ROOT / "kqa_lightning" / "assets" / f"tiny-{family}" for family in FAMILIES}
+
+
+@pytest.fixture(scope="session")
+def runs(tmp_path_factory: pytest.TempPathFactory) -> small_runs.SmallRuns:
+    """Small tables, and the commands on them."""
+    return small_runs.small_runs(tmp_path_factory)
+
+
+@pytest.fixture(scope="session")
+def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of one finished run on them."""
+    return small_runs.fitted(tmp_path_factory)

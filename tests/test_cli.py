@@ -9,22 +9,11 @@ import time
 from pathlib import Path
 
 import pytest
-import small_runs
 from small_runs import ROOT, SmallRuns, contents, read_yaml, refusal, start_process
 
 import kqa_lightning
 from kqa_lightning.__main__ import COMMANDS, main
 from kqa_lightning.assets import sample_table
-
-
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> SmallRuns:
-    return small_runs.small_runs(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_runs.fitted(tmp_path_factory)
 
 
 # --- without the libraries -----------------------------------------------------------------------------------------

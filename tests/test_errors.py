@@ -6,21 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-import small_runs
 import torch
 from small_runs import SmallRuns, contents, read_rows, refusal, start_process, write_rows
 
 Refused = Callable[..., str]
-
-
-@pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> SmallRuns:
-    return small_runs.small_runs(tmp_path_factory)
-
-
-@pytest.fixture(scope="session")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return small_runs.fitted(tmp_path_factory)
 
 
 @pytest.fixture
