@@ -15,7 +15,6 @@ import kqa_lightning
 from kqa_lightning.__main__ import COMMANDS, main
 from kqa_lightning.assets import sample_table
 
-
 # --- without the libraries -----------------------------------------------------------------------------------------
 
 
