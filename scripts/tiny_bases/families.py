@@ -88,7 +88,7 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            cycles=(1000, 1600),
+            cycles=(1000, 1100),
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -116,7 +116,7 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(2400,),
+            cycles=(1900,),
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -137,7 +137,7 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            cycles=(2400,),
+            cycles=(1900,),
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",
