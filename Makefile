@@ -39,5 +39,5 @@ sample: $(STAMP)  ## Write the sample data set again
 bases: $(STAMP)  ## Pre-train the three tiny bases again (hours)
 	$(BIN)/python scripts/make_tiny_bases.py
 
-clean:  ## Remove runs and caches, not the environment
-	rm -rf runs build .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove runs and caches, not the environment nor a half-trained base
+	rm -rf runs .pytest_cache .mypy_cache .ruff_cache

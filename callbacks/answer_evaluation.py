@@ -10,6 +10,7 @@ from lightning.pytorch.loggers import TensorBoardLogger
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics import CharF1, ExactMatch
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
+from kqa_lightning.trainer import KQATrainer
 
 Part = Literal["val", "test"]
 
@@ -19,7 +20,8 @@ class AnswerEvaluation(Callback):
 
     Args:
         num_examples: Questions shown with answer and gold in TensorBoard's text tab, the same at each validation.
-        max_questions: Most questions to answer in a validation or test, from the start of the table; null for all.
+        max_questions: Most questions to answer in each validation of fit, from the start of the table; null for all.
+            The commands validate and test answer all.
     """
 
     def __init__(self, num_examples: int = 8, max_questions: int | None = None) -> None:
@@ -31,15 +33,16 @@ class AnswerEvaluation(Callback):
         self.max_questions = max_questions
         self.char_f1 = CharF1()
         self.exact_match = ExactMatch()
+        self._limit: int | None = None
         self._answers: dict[int, str] = {}  # by row of the table
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the answers of the validation before."""
-        self._start(pl_module)
+        self._start(trainer, pl_module)
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the answers of the test before."""
-        self._start(pl_module)
+        self._start(trainer, pl_module)
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *indices: int
@@ -63,7 +66,9 @@ class AnswerEvaluation(Callback):
         self._log(pl_module, "test")
         self._show(trainer, "test")
 
-    def _start(self, pl_module: LightningModule) -> None:
+    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        in_fit = isinstance(trainer, KQATrainer) and trainer.in_fit
+        self._limit = self.max_questions if in_fit else None
         for metric in (self.char_f1, self.exact_match):
             metric.reset()
             metric.to(pl_module.device)
@@ -71,7 +76,7 @@ class AnswerEvaluation(Callback):
 
     def _answer(self, trainer: Trainer, pl_module: LightningModule, batch: Any, part: Part) -> None:
         assert isinstance(pl_module, KQAModule)
-        room = None if self.max_questions is None else self.max_questions - len(self._answers)
+        room = None if self._limit is None else self._limit - len(self._answers)
         if room == 0:
             return
         answered: list[AnsweredQuestion] = pl_module.answer(batch)[:room]

@@ -10,7 +10,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kqa_lightning.errors import KQAError
-from kqa_lightning.files import written_whole
+from kqa_lightning.files import user_path, written_whole
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import AnsweredQuestion
 
@@ -33,9 +33,11 @@ class PredictionWriter(Callback):
         """Refuse a place that cannot be written to before any question is answered.
 
         Raises:
-            KQAError: naming the place.
+            KQAError: naming the place; or where several processes would each write their own part.
         """
         if stage == "predict":
+            if trainer.world_size > 1:
+                raise KQAError(f"predict runs in one process, not in {trainer.world_size}: pass --trainer.devices 1")
             self._answered.clear()
             for target in self._targets(trainer):
                 _check_writable(target)
@@ -66,7 +68,7 @@ class PredictionWriter(Callback):
         say(f"{table}: {len(questions)} answers{part}; every candidate with its scores: {lines}")
 
     def _targets(self, trainer: Trainer) -> tuple[Path, Path]:
-        path = Path(trainer.default_root_dir if self.path is None else self.path).expanduser()
+        path = user_path(trainer.default_root_dir if self.path is None else self.path)
         table = path if path.suffix == ".csv" else path / "predictions.csv"
         return table, table.with_suffix(".jsonl")
 

@@ -6,6 +6,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from safetensors import SafetensorError
 
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.errors import KQAError
@@ -35,7 +36,7 @@ class RunCheckpoint(Callback):
         self.every_n_train_steps = every_n_train_steps
         self.best_score: float | None = None
         self._fitting = False
-        self._begun = self._continues = False
+        self._continues = False
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_step: int | None = None
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
@@ -44,7 +45,7 @@ class RunCheckpoint(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
         if stage == "fit":
-            self._fitting, self._begun, self._resumed = True, False, None
+            self._fitting, self._resumed = True, None
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note whether this run goes on in its own folder, and its training data."""
@@ -136,10 +137,11 @@ class RunCheckpoint(Callback):
 
     def _begin(self, trainer: Trainer) -> None:
         """Set an earlier run aside, now that nothing the user gave can fail any more."""
-        if self._begun:
+        assert isinstance(trainer, KQATrainer)
+        if trainer.begun:
             return
-        self._begun, self._saved_step = True, None
-        folder = _folder(trainer)
+        trainer.begun, self._saved_step = True, None
+        folder = trainer.folder
         if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
             say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.strategy.barrier("an earlier run is set aside")
@@ -155,9 +157,13 @@ class RunCheckpoint(Callback):
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the present adapters to ``adapter/``."""
         assert isinstance(pl_module, KQAModule)
+        adapter = _folder(trainer).adapter
         if trainer.is_global_zero:
-            with folder_written_whole(_folder(trainer).adapter) as scratch:
-                pl_module.export_adapter(scratch)
+            try:
+                with folder_written_whole(adapter) as scratch:
+                    pl_module.export_adapter(scratch)
+            except (OSError, SafetensorError) as error:
+                raise KQAError(f"{adapter} cannot be written: {error}") from error
         trainer.strategy.barrier("the adapter is written")
 
     def _export_best(self, trainer: Trainer, pl_module: LightningModule) -> None:

@@ -55,8 +55,9 @@ class CheckpointFiles(TorchCheckpointIO):
         try:
             with written_whole(Path(path)) as scratch:
                 torch.save(checkpoint, scratch)
-        except OSError as error:
-            raise KQAError(f"checkpoint {path} cannot be written: {error.strerror or error}") from error
+        except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter on a full disk
+            reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
+            raise KQAError(f"checkpoint {path} cannot be written, is the disk full? {reason}") from error
 
     def load_checkpoint(
         self,

@@ -78,7 +78,11 @@ class KQACLI(LightningCLI):
         """Parse, and keep the checkpoint's path from LightningCLI, which would take settings from the file."""
         assert isinstance(args, list)
         self.config = parser.parse_args(args)
-        self.ckpt_path = self.config[self.config.subcommand].pop("ckpt_path")
+        config = self.config[self.config.subcommand]
+        self.ckpt_path = config.pop("ckpt_path")
+        seed = config.seed_everything
+        if not isinstance(seed, bool) and not 0 <= seed < 2**32:
+            raise KQAError(f"--seed_everything {seed}: it is to be from 0 to {2**32 - 1}")
 
     def before_instantiate_classes(self) -> None:
         """Name the file that the settings are saved in after the command."""
@@ -88,7 +92,7 @@ class KQACLI(LightningCLI):
         """The trainer, with curves in its root dir where it trains."""
         given = self._get(self.config_init, "trainer")
         logger = given["logger"]
-        if self.subcommand != "fit":
+        if self.subcommand not in ("fit", "test"):
             logger = False
         elif logger in (None, True):
             logger = Curves(given["default_root_dir"])
@@ -115,21 +119,27 @@ def run(args: list[str]) -> int:
     try:
         KQACLI(args)
     except (KQAError, MisconfigurationException) as error:
-        say(f"error: {' '.join(str(error).split())}")
-        return 2
+        return _refused(str(error))
+    except OSError as error:  # of a file that the user named, or of a disk that is full
+        return _refused(f"{error.filename or 'a file'}: {error.strerror or error}")
     except SIGTERMException:
-        return _stopped(args, 143)
+        return _stopped(143)
     except KeyboardInterrupt:
-        return _stopped(args, 130)
+        return _stopped(130)
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into SystemExit(1)
-            return _stopped(args, 130)
+            return _stopped(130)
         return int(end.code or 0)
     return 0
 
 
-def _stopped(args: list[str], status: int) -> int:
-    say("stopped; the same command with --ckpt_path last goes on" if args[0] == "fit" else "stopped")
+def _refused(message: str) -> int:
+    say(f"error: {' '.join(message.split())}")
+    return 2
+
+
+def _stopped(status: int) -> int:
+    say("stopped")
     return status
 
 

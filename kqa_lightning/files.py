@@ -7,6 +7,14 @@ from contextlib import contextmanager
 from pathlib import Path
 
 
+def user_path(name: str | Path) -> Path:
+    """``name`` with ``~`` as the home folder, and as it stands where it names no user's."""
+    try:
+        return Path(name).expanduser()
+    except RuntimeError:
+        return Path(name)
+
+
 @contextmanager
 def written_whole(target: Path) -> Iterator[Path]:
     """Give a path beside ``target`` to write; when that went well it is flushed to disk and becomes ``target``.

@@ -9,6 +9,11 @@ from kqa_lightning.messages import say
 
 LAST = "last"
 BEST = "best"
+# What commands write into the folder beside checkpoints, adapter and curves.
+PRODUCTS = (
+    *("fit.yaml", "validate.yaml", "test.yaml", "predict.yaml"),
+    *("predictions.csv", "predictions.jsonl"),
+)
 
 
 class RunFolder:
@@ -57,7 +62,8 @@ class RunFolder:
 
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing."""
-        files = (self.checkpoints, self.adapter, self.root / "fit.yaml", *self._earlier_curves)
+        products = (self.root / name for name in PRODUCTS)
+        files = (self.checkpoints, self.adapter, *products, *self._earlier_curves)
         left = [path for path in files if path.exists()]
         if not left:
             return None

@@ -10,6 +10,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.curves import Curves
 from kqa_lightning.errors import KQAError
+from kqa_lightning.messages import say
 from kqa_lightning.run_folder import LAST, RunFolder
 
 
@@ -25,6 +26,8 @@ class KQATrainer(Trainer):
         super().__init__(*args, **kwargs)
         self.folder = RunFolder(self.default_root_dir)
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
+        self.in_fit = False  # also in the validation that ends a fit
+        self.begun = False  # whether this fit has passed all checks and writes to its folder
         self.note = ""  # which weights are used; StartNote says it when the work starts
 
     def fit(  # type: ignore[override]
@@ -51,16 +54,21 @@ class KQATrainer(Trainer):
                 self.logger.go_on_from(step)
         elif ckpt_path == LAST:
             self.note = f"there is no {folder.last} to go on from: starting from the base model"
+        self.in_fit, self.begun = True, False
         try:
-            with _refusals():
+            with self._refusals():
                 super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
                 # A run that was finished before, or stopped between validations, has weights none has seen.
                 if self.enable_validation and self.validated_step != self.global_step:
                     super().validate(model, datamodule=datamodule, verbose=False)
-        except KQAError:
-            if self.is_global_zero:
+        except BaseException:
+            if self.begun and folder.last.exists():
+                say(f"{folder.last} holds what was done: the same command with --ckpt_path last goes on")
+            elif not self.begun and self.is_global_zero:
                 folder.discard_new_curves()
             raise
+        finally:
+            self.in_fit = False
 
     def validate(  # type: ignore[override]
         self,
@@ -76,7 +84,7 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        with _refusals():
+        with self._refusals():
             super().validate(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
 
     def test(  # type: ignore[override]
@@ -93,7 +101,7 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        with _refusals():
+        with self._refusals():
             super().test(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
 
     def predict(  # type: ignore[override]
@@ -110,10 +118,21 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        with _refusals():
+        with self._refusals():
             super().predict(
                 model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
             )
+
+    @contextmanager
+    def _refusals(self) -> Iterator[None]:
+        """Turn what Lightning itself raises about a setting when a run begins into the error of wrong input."""
+        try:
+            yield
+        except (MisconfigurationException, ValueError) as error:
+            of_a_setting = not self.begun and _raised_in(error).startswith("lightning.")
+            if isinstance(error, MisconfigurationException) or of_a_setting:
+                raise KQAError(str(error)) from error
+            raise
 
     def _weights(self, ckpt_path: str | None) -> str | None:
         """The file of the weights to use."""
@@ -125,17 +144,6 @@ class KQATrainer(Trainer):
         checkpoint = self.folder.resolve(ckpt_path)
         self.note = f"using {checkpoint}"
         return str(checkpoint)
-
-
-@contextmanager
-def _refusals() -> Iterator[None]:
-    """Turn what Lightning itself raises about a setting when a run begins into the error of wrong input."""
-    try:
-        yield
-    except (MisconfigurationException, ValueError) as error:
-        if isinstance(error, MisconfigurationException) or _raised_in(error).startswith("lightning."):
-            raise KQAError(str(error)) from error
-        raise
 
 
 def _raised_in(error: Exception) -> str:

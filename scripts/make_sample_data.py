@@ -64,7 +64,7 @@ def write_sample_data(output: Path, seed: int = SEED) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and write the files."""
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
     parser.add_argument("--output", type=Path, default=SAMPLE, help="folder for the CSV files")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
     arguments = parser.parse_args(argv)

@@ -32,7 +32,9 @@ def make(family: Family, output: Path, work: Path) -> None:
 
 def main() -> None:
     """Parse the flags and make the bases."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
     parser.add_argument("--only", choices=sorted(FAMILIES), help="make this base alone")
     parser.add_argument("--output", type=Path, default=ASSETS, help="folder that gets tiny-<name>")
     parser.add_argument("--work", type=Path, default=Path("build/tiny-bases"), help="where the state is kept")

@@ -65,6 +65,6 @@ def runs(tmp_path_factory: pytest.TempPathFactory) -> small_runs.SmallRuns:
 
 
 @pytest.fixture(scope="session")
-def fitted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def fitted(runs: small_runs.SmallRuns) -> Path:
     """The folder of one finished run on them."""
-    return small_runs.fitted(tmp_path_factory)
+    return small_runs.fit_once(runs)

@@ -101,21 +101,13 @@ def read_yaml(path: Path) -> dict:
     return yaml.safe_load(path.read_text(encoding="utf-8"))
 
 
-_made: dict[str, Path] = {}
-
-
 def small_runs(factory: pytest.TempPathFactory) -> SmallRuns:
-    """The tables, made once a session."""
-    if "tables" not in _made:
-        _made["tables"] = write_small_tables(factory.mktemp("small-runs"))
-    return SmallRuns(_made["tables"])
+    """The tables, and commands on them."""
+    return SmallRuns(write_small_tables(factory.mktemp("small-runs")))
 
 
-def fitted(factory: pytest.TempPathFactory) -> Path:
-    """A finished run of two epochs with a validation in mid-epoch, made once a session; not to be written to."""
-    if "fitted" not in _made:
-        runs = small_runs(factory)
-        options = ("--trainer.max_epochs", "2", "--trainer.val_check_interval", "3")
-        assert runs("fit", "fitted", *options) == 0
-        _made["fitted"] = runs.folder / "fitted"
-    return _made["fitted"]
+def fit_once(runs: SmallRuns) -> Path:
+    """The folder of a finished run of two epochs with a validation in mid-epoch; not to be written to."""
+    options = ("--trainer.max_epochs", "2", "--trainer.val_check_interval", "3")
+    assert runs("fit", "fitted", *options) == 0
+    return runs.folder / "fitted"

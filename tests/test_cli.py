@@ -30,11 +30,11 @@ def test_help_lists_the_commands_at_once(capsys: pytest.CaptureFixture[str]) -> 
 @pytest.mark.parametrize("arguments", [["--help"], ["--version"], ["fti"], []])
 def test_no_library_is_imported_for_it(arguments: list[str]) -> None:
     program = (
-        "import sys, time; start = time.process_time()\n"
+        "import sys\n"
         "from kqa_lightning.__main__ import main\n"
         f"main({arguments!r})\n"
-        "assert not {'torch', 'lightning', 'transformers'} & set(sys.modules)\n"
-        "assert time.process_time() - start < 0.2"
+        "heavy = {'torch', 'lightning', 'transformers', 'datasets', 'numpy', 'yaml', 'jsonargparse'}\n"
+        "assert not heavy & set(sys.modules), heavy & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
 

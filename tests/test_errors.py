@@ -9,6 +9,11 @@ import pytest
 import torch
 from small_runs import SmallRuns, contents, read_rows, refusal, start_process, write_rows
 
+from callbacks import PredictionWriter
+from kqa_lightning.errors import KQAError
+from kqa_lightning.model.module import KQAModule
+from kqa_lightning.trainer import KQATrainer
+
 Refused = Callable[..., str]
 
 
@@ -62,6 +67,18 @@ def test_a_mistyped_or_shortened_option_names_the_nearest(refused: Refused, opti
         (("--data.prompt.wording", "dek"), ("wording dek", "aligned")),
         (("--trainer.accelerator", "abacus"), ("abacus",)),
         (("--trainer.val_check_interval", "1000"), ("val_check_interval",)),
+        (("--seed_everything", "-1"), ("--seed_everything -1", "4294967295")),
+        (("--model.learning_rate", "-1"), ("--model.learning_rate -1", "at least 0")),
+        (("--model.learning_rate", "nan"), ("--model.learning_rate nan",)),
+        (("--model.weight_decay", "-0.1"), ("--model.weight_decay -0.1", "at least 0")),
+        (("--model.warmup_ratio", "5"), ("--model.warmup_ratio 5", "at most 1")),
+        (("--model.max_new_tokens", "0"), ("--model.max_new_tokens 0", "at least 1")),
+        (("--model.lora.r", "0"), ("--model.lora.r 0",)),
+        (("--model.lora.alpha", "0"), ("--model.lora.alpha 0", "above 0")),
+        (("--model.lora.dropout", "1.5"), ("--model.lora.dropout 1.5",)),
+        (("--data.train_path", "~nosuchuser/x.csv"), ("~nosuchuser/x.csv", "no such file")),
+        (("--data.train_path", "x" * 300 + ".csv"), ("x.csv", "too long")),
+        (("--data.train_path", "sample", "--data.columns", '{"context": "본문"}'), ("--data.columns", "sample")),
     ],
 )
 def test_a_wrong_value_is_named(refused: Refused, options: tuple, words: tuple) -> None:
@@ -102,6 +119,13 @@ def test_an_unknown_configuration_lists_the_known_ones(refused: Refused) -> None
 
 def test_a_command_without_a_configuration_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
     assert "--model.base_model is missing" in refusal(capsys, "fit")
+
+
+def test_prediction_is_refused_in_several_processes() -> None:
+    # Each would write its own part of the answers.
+    writer, trainer = PredictionWriter(), KQATrainer(accelerator="cpu", devices=2, logger=False)
+    with pytest.raises(KQAError, match=r"--trainer\.devices 1"):
+        writer.setup(trainer, KQAModule("tiny-nous"), "predict")
 
 
 # --- tables --------------------------------------------------------------------------------------------------------

@@ -23,8 +23,11 @@ def test_names_mean_the_files_of_the_folder(tmp_path: Path) -> None:
 
 
 def test_only_what_was_there_before_is_set_aside(tmp_path: Path) -> None:
-    earlier = ("adapter/weights", "checkpoints/last.ckpt", "events.out.tfevents.1", "fit.yaml")
-    others = ("predictions.csv", "notes.txt")
+    earlier = (
+        *("adapter/weights", "checkpoints/last.ckpt", "events.out.tfevents.1", "fit.yaml"),
+        *("predict.yaml", "predictions.csv", "predictions.jsonl"),
+    )
+    others = ("notes.txt",)
     for name in (*earlier, *others):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(name, encoding="utf-8")

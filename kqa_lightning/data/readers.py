@@ -168,7 +168,10 @@ def squad_records(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
 
 def parse_json(text: str) -> Any:
     """Parse JSON with every number kept as the characters that stand there."""
-    return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    try:
+        return json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _read_parquet(path: Path, problems: Problems) -> RawTable:

@@ -1,6 +1,7 @@
 """Which articles make up each batch, in which order, and where an interrupted epoch goes on."""
 
 import random
+import zlib
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
@@ -70,19 +71,22 @@ class ArticleBatchSampler(Sampler[list[int]]):
             self.epoch, self.count, self.start = epoch, 0, 0
 
     def state_dict(self) -> dict[str, int]:
-        """Return the epoch, the batches of it handed out so far, and how many it has."""
-        return {"epoch": self.epoch, "count": self.count, "length": len(self)}
+        """Return the epoch, the batches of it handed out so far, how many it has, and what their order follows from."""
+        rows = zlib.crc32(repr((self.lengths, self.tokens_per_batch)).encode())
+        return {"epoch": self.epoch, "count": self.count, "length": len(self), "seed": self.seed, "rows": rows}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches of ``state``.
 
         Raises:
-            KQAError: where the epoch was interrupted and has another number of batches now.
+            KQAError: where the epoch was interrupted and its batches would be others now.
         """
-        if 0 < state["count"] < state["length"] != len(self):
+        here = self.state_dict()
+        if 0 < state["count"] < state["length"] and any(state[key] != here[key] for key in ("length", "seed", "rows")):
             raise KQAError(
-                f"the checkpoint stopped after {state['count']} of {state['length']} batches of an epoch, and"
-                f" the data now make {len(self)}: to go on, pass the same table and the same --data flags"
+                f"the checkpoint stopped after {state['count']} of {state['length']} batches of an epoch with"
+                f" --data.seed {state['seed']}, and the data now make {len(self)} others with --data.seed {self.seed}:"
+                " to go on, pass the same table and the same --data flags"
             )
         self.epoch, self.count = state["epoch"], state["count"]
         self.start = min(state["count"], len(self))

@@ -3,7 +3,6 @@
 import re
 import unicodedata
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any, Literal
 
 import datasets
@@ -13,6 +12,7 @@ from kqa_lightning.data.hub import ask_hub_once
 from kqa_lightning.data.problems import Problems
 from kqa_lightning.data.readers import READERS, RawTable, read_file
 from kqa_lightning.errors import KQAError
+from kqa_lightning.files import user_path
 
 Part = Literal["train", "val", "test", "predict"]
 PARTS: tuple[Part, ...] = ("train", "val", "test", "predict")
@@ -56,8 +56,10 @@ def load_table(
     """
     problems = Problems(f"--data.{part}_path {source}")
     if source == SAMPLE:
+        if columns:
+            raise KQAError("--data.columns renames the columns of a table of your own; the sample has ours")
         return check(read_file(sample_table(part), problems), None, require_answers, problems)
-    path = Path(source).expanduser()
+    path = user_path(source)
     if not path.is_file() and HUB_ID.fullmatch(source) and path.suffix.lower() not in READERS:
         return check(read_hub(source, part, problems), columns, require_answers, problems)
     return check(read_file(path, problems), columns, require_answers, problems)

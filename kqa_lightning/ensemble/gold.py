@@ -77,6 +77,8 @@ def _parsed(path: Path, text: str, first_line: int = 1) -> Any:
         return json.loads(text)
     except json.JSONDecodeError as error:
         raise KQAError(f"{path}, line {first_line + error.lineno - 1}: not well-formed JSON ({error.msg})") from None
+    except RecursionError:
+        raise KQAError(f"{path}: the JSON is nested too deeply") from None
 
 
 def _text(value: object) -> str:

@@ -19,6 +19,7 @@ from kqa_lightning.model.answers import AnsweredQuestion, Candidate, is_over, re
 from kqa_lightning.model.base import Attention, LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
+from kqa_lightning.model.settings import check_ranges
 
 if TYPE_CHECKING:
     from kqa_lightning.data.encoding import PromptEncoder
@@ -63,6 +64,13 @@ class KQAModule(LightningModule):
         max_new_tokens: int = 64,
     ) -> None:
         super().__init__()
+        check_ranges(
+            lora,
+            learning_rate=learning_rate,
+            weight_decay=weight_decay,
+            warmup_ratio=warmup_ratio,
+            max_new_tokens=max_new_tokens,
+        )
         self.base_model = base_model
         self.lora = lora
         self.quantization = quantization

@@ -22,7 +22,7 @@ def resolve_source(base_model: str) -> str:
         KQAError: it names a folder that does not exist or has no ``config.json``, or the hub cannot be asked for it.
     """
     name = resolve_base_model(base_model)
-    folder = Path(name).expanduser()
+    folder = Path(name)
     if folder.is_dir():
         if not (folder / "config.json").is_file():
             raise KQAError(
@@ -64,7 +64,7 @@ def reading(base_model: str) -> Iterator[None]:
 
 
 def _as_user_error(base_model: str, error: Exception) -> KQAError:
-    if Path(resolve_base_model(base_model)).expanduser().is_dir():
+    if Path(resolve_base_model(base_model)).is_dir():
         return KQAError(f"--model.base_model {base_model}: the folder cannot be loaded: {_one_line(error)}")
     return _unreachable(base_model, error)
 

@@ -159,9 +159,7 @@ def _train_step(
     """One optimizer step; returns text loss, answer loss and the share of answer tokens foretold."""
     articles = step_articles(family, step)
     wordings = step_wordings(family, step, len(articles))
-    encoded = [
-        encode(article, family, tokenizer, wording) for article, wording in zip(articles, wordings, strict=True)
-    ]
+    encoded = [encode(article, family, tokenizer, wording) for article, wording in zip(articles, wordings, strict=True)]
     encoded.sort(key=lambda pair: len(pair[0]))
     answer_tokens = sum(sum(answers) for _, answers in encoded)
     text_tokens = sum(len(ids) for ids, _ in encoded) - answer_tokens

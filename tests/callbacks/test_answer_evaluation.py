@@ -49,7 +49,7 @@ def test_scores_are_those_of_the_predictions(
         assert printed(output, f"{part}/{name}") == pytest.approx(expected, abs=5e-5)
 
 
-def test_max_questions_scores_the_first_ones(
+def test_max_questions_scores_the_first_ones_in_fit_and_all_in_validate(
     runs: SmallRuns, answered: list[dict[str, str]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     rows = read_rows(runs.tables["val"])
@@ -58,10 +58,18 @@ def test_max_questions_scores_the_first_ones(
         row["answer"] = (answers[row["id"]].strip() or "없음") if number < 3 else "그 밖의 것"
     gold = write_rows(tmp_path / "gold.csv", rows)
     options = ("--data.val_path", str(gold), "--answer_evaluation.max_questions", "3")
+    right = [exact_match(answers[row["id"]], row["answer"]) for row in rows]
+    assert runs("fit", str(tmp_path / "first"), *options, "--model.learning_rate", "0") == 0
+    assert scalars(tmp_path / "first", "val/exact_match")[-1][1] == pytest.approx(sum(right[:3]) / 3, abs=5e-5)
     capsys.readouterr()
-    assert runs("validate", str(tmp_path / "first"), *options) == 0
-    expected = sum(exact_match(answers[row["id"]], row["answer"]) for row in rows[:3]) / 3
-    assert printed(capsys.readouterr().out, "val/exact_match") == pytest.approx(expected, abs=5e-5)
+    assert runs("validate", str(tmp_path / "all"), *options) == 0
+    assert printed(capsys.readouterr().out, "val/exact_match") == pytest.approx(sum(right) / len(rows), abs=5e-5)
+
+
+def test_a_test_draws_its_curves(runs: SmallRuns, tmp_path: Path) -> None:
+    assert runs("test", str(tmp_path)) == 0
+    assert {"test/char_f1", "test/exact_match"} <= set(events(tmp_path).Tags()["scalars"])
+    assert texts(tmp_path, "test/examples")
 
 
 def test_curves_have_every_name(fitted: Path) -> None:

@@ -84,6 +84,14 @@ def test_last_is_the_end_and_the_adapter_is_the_best(fitted: Path) -> None:
     assert all(torch.equal(adapter[name], best[_in_checkpoint(name)]) for name in adapter)
 
 
+def test_a_run_that_fails_later_keeps_its_curves_and_says_how_to_go_on(
+    runs: SmallRuns, capsys: pytest.CaptureFixture[str]
+) -> None:
+    killed(runs, "fails-later", 3, "batch", "--checkpoint.every_n_train_steps", "2")
+    assert list((runs.folder / "fails-later").glob("events.out.tfevents.*"))
+    assert "last.ckpt holds what was done: the same command with --ckpt_path last goes on" in capsys.readouterr().err
+
+
 # --- what ends a run -----------------------------------------------------------------------------------------------
 
 

@@ -138,6 +138,16 @@ def test_other_data_cannot_go_on_in_mid_epoch() -> None:
     loader(budget=None).load_state_dict(state | {"count": state["length"]})
 
 
+def test_another_order_cannot_go_on_in_mid_epoch() -> None:
+    lengths = [3, 1, 2, 3, 1, 2]
+    first = ArticleBatchSampler(lengths, seed=0)
+    batches = iter(first)
+    next(batches), next(batches)
+    for other in (ArticleBatchSampler(lengths, seed=1), ArticleBatchSampler([3, 1, 2, 3, 1, 9], seed=0)):
+        with pytest.raises(KQAError, match=r"2 of 6 batches.*--data\.seed"):
+            other.load_state_dict(first.state_dict())
+
+
 def test_another_sampler_leaves_no_state() -> None:
     source = ResumableLoader(Rows(), batch_size=None, sampler=[[0], [1, 2]])
     assert [batch.tolist() for batch in source] == [[0], [1, 2]]

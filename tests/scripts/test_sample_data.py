@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import random
 import re
 import unicodedata
 from collections import Counter, defaultdict
@@ -20,6 +21,7 @@ from synthetic_news import (
     pattern_regex,
     reserved_names,
 )
+from synthetic_news.names import NameSource, contains_reserved
 
 PRETRAIN_ARTICLES = 3000
 FILES = ("train.csv", "val.csv", "test.csv", "test_patterns.csv")
@@ -84,6 +86,7 @@ def test_files_are_equal_when_made_again(sample: Path, tmp_path: Path) -> None:
     make_sample_data.main(["--output", str(tmp_path)])
     for name in FILES:
         assert (tmp_path / name).read_bytes() == (sample / name).read_bytes()
+        assert (tmp_path / name).read_bytes() == (make_sample_data.SAMPLE / name).read_bytes(), "bundled otherwise"
     assert sum((sample / name).stat().st_size for name in FILES) < MAX_TOTAL_BYTES
 
 
@@ -174,6 +177,15 @@ def test_test_names_are_reserved(sample: Path) -> None:
     with_reserved = [c for c in contexts if any(name in c for name in reserved_names())]
     # Articles about policy or exports may name neither a company nor a person.
     assert len(with_reserved) > 0.75 * len(contexts)
+
+
+def test_the_test_split_draws_from_reserved_names_alone() -> None:
+    source = NameSource(random.Random(0), reserved=True)
+    draws = (lambda: source.company(["전자"]), source.estate, source.person, source.product)
+    for draw in draws:
+        for _ in range(300):
+            source.start_article()
+            assert contains_reserved(draw())
 
 
 def test_answers_are_parts_of_the_text_and_mostly_short(sample: Path) -> None:

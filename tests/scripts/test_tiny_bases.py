@@ -34,6 +34,19 @@ def test_a_base_is_small_and_of_its_family_s_architecture(family: Family, tiny_b
 
 
 @EVERY
+def test_a_base_is_the_one_its_recipe_makes(family: Family, tiny_bases: dict[str, Path]) -> None:
+    bundled, made = AutoConfig.from_pretrained(tiny_bases[family.name]), family.config()
+    for name in ("vocab_size", "bos_token_id", "eos_token_id", "tie_word_embeddings", *family.architecture):
+        assert getattr(bundled, name) == getattr(made, name), name
+
+
+def test_the_bases_differ_in_width_seed_and_vocabulary() -> None:
+    for differs in ("seed", "vocabulary"):
+        assert len({getattr(family, differs) for family in FAMILIES.values()}) == len(FAMILIES)
+    assert len({family.architecture["hidden_size"] for family in FAMILIES.values()}) == len(FAMILIES)
+
+
+@EVERY
 def test_a_tokenizer_carries_its_control_tokens_and_any_text(family: Family, tiny_bases: dict[str, Path]) -> None:
     tokenizer = AutoTokenizer.from_pretrained(tiny_bases[family.name])
     assert tokenizer.convert_tokens_to_ids(list(family.control)) == list(range(len(family.control)))
@@ -100,8 +113,8 @@ def test_no_held_out_pattern_is_in_the_pre_training_text() -> None:
                 used = {q.sentence_pattern for q in article.questions} | {q.question_pattern for q in article.questions}
                 assert not used & held_out_patterns()
                 assert not any(q.unseen for q in article.questions)
-            questions = [question.text for question in article.questions]
-            assert not any(regex.search(text) for regex in regexes for text in (article.text, *questions))
+                questions = [question.text for question in article.questions]
+                assert not any(regex.search(text) for regex in regexes for text in (article.text, *questions))
 
 
 def test_a_sequence_supervises_answers_and_their_end() -> None:

@@ -1,0 +1,100 @@
+"""The demo: its road on a few questions, and what it reports of given answers."""
+
+import json
+from pathlib import Path
+
+import demo
+import pytest
+from small_runs import SmallRuns, read_rows, write_rows
+
+from kqa_lightning.assets import sample_table
+from kqa_lightning.metrics.functional import char_f1
+
+WRONG = "모르겠다"
+
+
+def write_answers(output: Path) -> dict[str, list[float]]:
+    """Answers of which each tuned model has its own share right; the F1 of each of them, by model."""
+    gold = read_rows(sample_table("test"))
+    scores: dict[str, list[float]] = {}
+    for number, name in enumerate(demo.FAMILIES):
+        for state, right in (("base", 10), ("tuned", 2 + number)):
+            rows = [
+                {"id": row["id"], "answer": row["answer"] if (index + number) % right == 0 else WRONG}
+                for index, row in enumerate(gold)
+            ]
+            (output / name / state).mkdir(parents=True)
+            write_rows(output / name / state / "predictions.csv", rows)
+            scores[f"{name}/{state}"] = [
+                char_f1(row["answer"], real["answer"]) for row, real in zip(rows, gold, strict=True)
+            ]
+    return scores
+
+
+def test_the_report_holds_the_scores_of_the_answers(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    by_model = write_answers(tmp_path)
+    demo.report(tmp_path)
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert set(scores) == {"models", "ensemble", "oracle"}
+    questions = len(read_rows(sample_table("test")))
+    for name in demo.FAMILIES:
+        for state in ("base", "tuned"):
+            assert scores["models"][name][state] == pytest.approx(100 * sum(by_model[f"{name}/{state}"]) / questions)
+    assert set(scores["ensemble"]) == {"vote_priority", "vote_f1_sum", "f1_sum"}
+    best = [max(by_model[f"{name}/tuned"][row] for name in demo.FAMILIES) for row in range(questions)]
+    assert scores["oracle"] == pytest.approx(100 * sum(best) / questions)
+    assert (tmp_path / "scores.png").read_bytes().startswith(b"\x89PNG")
+    table = capsys.readouterr().out
+    unseen = demo.unseen_questions()
+    for name in demo.FAMILIES:
+        line = next(line for line in table.splitlines() if line.startswith(name))
+        values = by_model[f"{name}/tuned"]
+        parts = [
+            [
+                value
+                for value, row in zip(values, read_rows(sample_table("test")), strict=True)
+                if unseen[row["id"]] == on
+            ]
+            for on in (False, True)
+        ]
+        expected = [by_model[f"{name}/base"], values, *parts]
+        assert line.split()[1:] == [f"{100 * sum(part) / len(part):.2f}" for part in expected]
+
+
+def test_at_least_a_quarter_of_the_questions_use_unseen_patterns() -> None:
+    unseen = demo.unseen_questions()
+    assert list(unseen) == [row["id"] for row in read_rows(sample_table("test"))]
+    assert sum(unseen.values()) >= len(unseen) / 4
+
+
+def test_the_submission_is_the_f1_sum_of_the_tuned_models(tmp_path: Path) -> None:
+    write_answers(tmp_path)
+    demo.combine(tmp_path)
+    rows = {
+        name: [row["answer"] for row in read_rows(tmp_path / name / "tuned" / "predictions.csv")]
+        for name in demo.FAMILIES
+    }
+    submitted = read_rows(tmp_path / "submission.csv")
+    assert [row["id"] for row in submitted] == [row["id"] for row in read_rows(sample_table("test"))]
+    for row, answers in zip(submitted, zip(*rows.values(), strict=True), strict=True):
+        sums = [sum(char_f1(one, other) for other in answers) for one in answers]
+        assert row["answer"] == answers[sums.index(max(sums))]
+
+
+def test_a_family_goes_its_road(runs: SmallRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands of the demo as they are, on small tables instead of the sample."""
+    real, commands = demo.step, []
+
+    def small_step(command: str, *options: str) -> None:
+        commands.append(command)
+        tables = [word for part, path in runs.tables.items() for word in (f"--data.{part}_path", str(path))]
+        real(command, *options, *tables, "--model.max_new_tokens", "4")
+
+    monkeypatch.setattr(demo, "step", small_step)
+    demo.run_family("nous", tmp_path, seed=3)
+    assert commands == ["predict", "fit", "predict"]
+    ids = [row["id"] for row in read_rows(runs.tables["test"])]
+    for state in ("base", "tuned"):
+        assert [row["id"] for row in read_rows(tmp_path / "nous" / state / "predictions.csv")] == ids
+    settings = (tmp_path / "nous" / "tuned" / "fit.yaml").read_text(encoding="utf-8")
+    assert "seed_everything: 3" in settings
