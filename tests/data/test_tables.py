@@ -160,7 +160,7 @@ def test_parquet_numbers_and_gaps(tmp_path: Path) -> None:
 
 
 def test_sample() -> None:
-    sizes = {part: len(load_table("sample", part, {"id": "번호"}, require_answers=True)) for part in ("train", "val")}
+    sizes = {part: len(load_table("sample", part, require_answers=True)) for part in ("train", "val")}
     assert sizes["train"] > sizes["val"] > 0
     assert load_table("sample", "predict")["id"][:] == load_table("sample", "test")["id"][:]
 
