@@ -88,7 +88,7 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            cycles=(1000, 1100),
+            cycles=(1000, 800),
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
