@@ -37,6 +37,8 @@ class Family:
         name: Name of the family; the base is saved as ``tiny-<name>``.
         seed: Seed of the weights and of the articles.
         cycles: Optimizer steps of each training cycle: warm-up, plateau, decay.
+        shuffled_from: Step from which an article's questions come in random order. Until then they come in the order
+            of the text: an easy beginning, and a hint that no single question has.
         vocabulary: Number of tokens, bytes and control tokens included.
         control: Control tokens in the order of their ids: from 0.
         bos: Token that begins a text.
@@ -52,6 +54,7 @@ class Family:
     name: str
     seed: int
     cycles: tuple[int, ...]
+    shuffled_from: int
     vocabulary: int
     control: tuple[str, ...]
     bos: str
@@ -88,7 +91,8 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            cycles=(1000, 800),
+            cycles=(1000, 1300),
+            shuffled_from=1300,
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -116,7 +120,8 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1900,),
+            cycles=(1900, 1000),
+            shuffled_from=1900,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -137,7 +142,8 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            cycles=(1900,),
+            cycles=(1900, 1000),
+            shuffled_from=1900,
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",

@@ -7,6 +7,7 @@ of a step depends on the seed and the step alone, so an interrupted training goe
 
 import random
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -54,11 +55,15 @@ IGNORED = -100
 
 
 def step_articles(family: Family, step: int) -> list[Article]:
-    """The articles of one optimizer step."""
+    """The articles of one optimizer step, each with its questions in the order they are asked in."""
     generator = NewsGenerator(family.seed * 1_000_000 + step, "pretrain")
     brief = step < BRIEF_STEPS
     sentences, count = (BRIEF_SENTENCES, BRIEFS_A_STEP) if brief else (MAX_SENTENCES, ARTICLES_A_STEP)
-    return [generator.article(max_sentences=sentences) for _ in range(count)]
+    articles = [generator.article(max_sentences=sentences) for _ in range(count)]
+    if step < family.shuffled_from:
+        return articles
+    order = random.Random(f"{family.seed}-{step}-order")
+    return [replace(one, questions=tuple(order.sample(one.questions, len(one.questions)))) for one in articles]
 
 
 def pretraining_text(family: Family) -> Iterator[str]:
