@@ -101,8 +101,13 @@ class KQATrainer(Trainer):
             ckpt_path: Use a checkpoint: last or best of this root dir, or a file. Without one, the base model alone.
         """
         checkpoint = self._weights(ckpt_path)
-        with self._refusals():
-            super().test(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+        try:
+            with self._refusals():
+                super().test(model, datamodule=datamodule, ckpt_path=checkpoint, verbose=False, weights_only=True)
+        except BaseException:  # its curves are two points at the end
+            if self.is_global_zero:
+                self.folder.discard_new_curves()
+            raise
 
     def predict(  # type: ignore[override]
         self,

@@ -91,7 +91,7 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            cycles=(1000, 1300),
+            cycles=(1000, 1000),
             shuffled_from=1300,
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
@@ -120,7 +120,7 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1900, 1000),
+            cycles=(1900, 700),
             shuffled_from=1900,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
@@ -142,7 +142,7 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            cycles=(1900, 1000),
+            cycles=(1900, 700),
             shuffled_from=1900,
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),

@@ -106,7 +106,7 @@ def test_an_interrupted_epoch_goes_on_with_its_next_batch(workers: int, handed_o
     seen = [next(iterator).tolist() for _ in range(count)]
     assert seen == whole[length : length + count]
     state = pickle.loads(pickle.dumps(source.state_dict()))
-    assert state == {"epoch": 1, "count": count, "length": length}
+    assert (state["epoch"], state["count"], state["length"]) == (1, count, length)
 
     resumed = loader(workers)
     resumed.load_state_dict(state)
@@ -121,12 +121,12 @@ def test_a_new_epoch_begins_at_its_start() -> None:
     source.sampler.set_epoch(0)  # the same epoch again, as Lightning says it on resuming
     assert source.state_dict()["count"] == len(source)
     source.sampler.set_epoch(1)
-    assert source.state_dict() == {"epoch": 1, "count": 0, "length": len(source)}
+    assert (source.state_dict()["epoch"], source.state_dict()["count"]) == (1, 0)
 
 
 def test_only_the_first_pass_after_resuming_is_shortened() -> None:
     source = loader()
-    source.load_state_dict({"epoch": 0, "count": 3, "length": len(source)})
+    source.load_state_dict(source.state_dict() | {"count": 3})
     assert len(list(source)) == len(source) - 3
     assert len(list(source)) == len(source)
 
