@@ -9,7 +9,9 @@ COMMANDS = {
     "validate": "score answers on data.val_path, or on the part of data.train_path kept for validation",
     "test": "score answers on data.test_path",
     "predict": "answer the questions of data.predict_path",
+    "preview": "show the prompts and token counts of data.train_path; loads no model",
 }
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
 
 _HELP = """\
 usage: python -m kqa_lightning COMMAND --config NAME.yaml [--KEY VALUE ...]
@@ -54,7 +56,10 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {_unknown(command)}", file=sys.stderr)
         return 2
     try:
-        from kqa_lightning.cli import run
+        if command in TRAINER_COMMANDS:
+            from kqa_lightning.cli import run
+        else:
+            from kqa_lightning.preview import run
     except KeyboardInterrupt:
         return 130
     return run(arguments)

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -11,7 +12,7 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 
 import callbacks  # also makes their names known to `class_path`
 from kqa_lightning import __version__
-from kqa_lightning.__main__ import COMMANDS
+from kqa_lightning.__main__ import TRAINER_COMMANDS
 from kqa_lightning.arguments import KQAArgumentParser
 from kqa_lightning.checkpoints import CheckpointFiles
 from kqa_lightning.config_files import ConfigFile
@@ -38,7 +39,7 @@ TRAINER_DEFAULTS = {
 class KQACLI(LightningCLI):
     """One group of settings for each part, the same ones for every command, so that one YAML serves all."""
 
-    def __init__(self, args: ArgsType = None) -> None:
+    def __init__(self, args: ArgsType = None, run: bool = True) -> None:
         super().__init__(
             KQAModule,
             KQADataModule,
@@ -52,6 +53,7 @@ class KQACLI(LightningCLI):
             parser_class=KQAArgumentParser,
             parser_kwargs={"allow_abbrev": False},
             args=args,
+            run=run,
             auto_configure_optimizers=False,
             load_from_checkpoint_support=False,
         )
@@ -59,7 +61,7 @@ class KQACLI(LightningCLI):
     @staticmethod
     def subcommands() -> dict[str, set[str]]:
         """The commands, with those of their arguments that are no options."""
-        return {command: {"model", "datamodule"} for command in COMMANDS}
+        return {command: {"model", "datamodule"} for command in TRAINER_COMMANDS}
 
     def init_parser(self, **kwargs: Any) -> LightningArgumentParser:
         """A parser whose --config finds the bundled configurations by name."""
@@ -115,9 +117,14 @@ class KQACLI(LightningCLI):
 
 def run(args: list[str]) -> int:
     """Run a command and return its exit status; see `kqa_lightning.__main__.main`."""
+    return run_cli(lambda: KQACLI(args))
+
+
+def run_cli(work: Callable[[], object]) -> int:
+    """Do the work of a command; return its exit status, with one line on stderr for what went wrong."""
     _quieten()
     try:
-        KQACLI(args)
+        work()
     except (KQAError, MisconfigurationException) as error:
         return _refused(str(error))
     except OSError as error:  # of a file that the user named, or of a disk that is full

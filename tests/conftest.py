@@ -9,6 +9,8 @@ import small_runs
 
 # Before torch is imported, here and in the commands that tests start: the suite runs one process a core.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+# Where the suite's own tables are cached, and not among the user's.
+os.environ.setdefault("HF_DATASETS_CACHE", str(Path(__file__).parents[1] / ".pytest_cache" / "datasets"))
 # A suite started in the background ignores SIGINT, and so would every command that its tests start and interrupt.
 if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)

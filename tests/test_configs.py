@@ -6,15 +6,16 @@ from pathlib import Path
 import pytest
 from small_runs import read_yaml
 
-from kqa_lightning.__main__ import COMMANDS
+from kqa_lightning.__main__ import TRAINER_COMMANDS
 from kqa_lightning.assets import TINY_BASES
 from kqa_lightning.cli import KQACLI
 from kqa_lightning.config_files import bundled_configs
+from kqa_lightning.data.chat import USER, ChatPrompt
 from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt, Prompt
 from kqa_lightning.model.base import ALL_PROJECTIONS
 
 CONFIGS = sorted(bundled_configs().glob("*.yaml"))
-PROMPTS = {"gemma2": Gemma2Prompt, "eeve": EEVEPrompt, "nous": NousPrompt}
+PROMPTS = {"gemma2": Gemma2Prompt, "eeve": EEVEPrompt, "nous": NousPrompt, "chat": ChatPrompt}
 
 
 class Built(KQACLI):
@@ -31,11 +32,11 @@ def built(command: str, config: Path, *options: str) -> Built:
 
 def test_there_is_one_for_each_family_and_size() -> None:
     families = ("gemma2", "eeve", "nous")
-    assert {config.stem for config in CONFIGS} == {*families, *(f"tiny-{family}" for family in families)}
+    assert {config.stem for config in CONFIGS} == {"chat", *families, *(f"tiny-{family}" for family in families)}
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.stem)
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", TRAINER_COMMANDS)
 def test_it_builds_every_command(command: str, config: Path) -> None:
     options = ("--trainer.precision", "32-true")
     cli = built(command, config, *options)
@@ -78,3 +79,9 @@ def test_parsing_leaves_the_arguments_of_this_process_alone() -> None:
     before = list(sys.argv)
     built("fit", CONFIGS[0], "--trainer.precision", "32-true")
     assert sys.argv == before
+
+
+def test_chat_asks_in_the_words_of_the_deck() -> None:
+    prompt = built("fit", bundled_configs() / "chat.yaml").datamodule.prompt
+    assert isinstance(prompt, ChatPrompt)
+    assert (prompt.user, prompt.system) == (USER, None)

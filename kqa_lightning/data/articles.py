@@ -1,13 +1,15 @@
 """A table's rows grouped by article and encoded, ready to be packed."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from typing import Any, overload
 
 import datasets
-from datasets.utils import tqdm
+from tqdm import tqdm
 
-from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, Question, TooLong
+from kqa_lightning.data.cache import cached, table_fingerprint
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, Question, TooLong
 from kqa_lightning.data.packing import split_article
 from kqa_lightning.data.problems import list_rows
 from kqa_lightning.data.prompts import Stage
@@ -17,6 +19,59 @@ log = logging.getLogger(__name__)
 
 CHUNK = 512  # articles encoded at a time
 PROGRESS_FROM = 4 * CHUNK  # smaller tables are encoded before a progress bar could be read
+CACHED_FROM = 2000  # rows
+
+_IDS = datasets.List(datasets.Value("int32"))
+FEATURES = datasets.Features(
+    {
+        "prefix_ids": _IDS,
+        "rows": _IDS,
+        "question_ids": datasets.List(_IDS),
+        "answer_ids": datasets.List(_IDS),
+        "cut": datasets.Value("bool"),
+        "article": datasets.Value("int32"),
+        "length": datasets.Value("int32"),
+    }
+)
+
+
+class EncodedTable(Sequence[EncodedArticle]):
+    """The rows to be packed, read from Arrow as they are asked for.
+
+    Args:
+        table: with the columns of ``FEATURES``.
+    """
+
+    def __init__(self, table: datasets.Dataset) -> None:
+        self._table = table
+        self.lengths: list[int] = table["length"][:]
+
+    def __len__(self) -> int:
+        """Rows."""
+        return len(self._table)
+
+    @overload
+    def __getitem__(self, index: int) -> EncodedArticle: ...
+    @overload
+    def __getitem__(self, index: slice) -> list[EncodedArticle]: ...
+    def __getitem__(self, index: int | slice) -> EncodedArticle | list[EncodedArticle]:
+        """One row, or several."""
+        if isinstance(index, slice):
+            return [self[one] for one in range(len(self))[index]]
+        row = self._table[index]
+        questions = zip(row["rows"], row["question_ids"], row["answer_ids"], strict=True)
+        return EncodedArticle(
+            tuple(row["prefix_ids"]),
+            tuple(EncodedQuestion(number, tuple(asked), tuple(answer)) for number, asked, answer in questions),
+            row["cut"],
+        )
+
+    def cuts(self) -> tuple[int, int, int]:
+        """The number of articles, of those that were cut, and of their questions."""
+        columns = self._table.select_columns(["article", "cut", "rows"]).to_dict()
+        cut = [index for index, one in enumerate(columns["cut"]) if one]
+        articles = {columns["article"][index] for index in cut}
+        return len(set(columns["article"])), len(articles), sum(len(columns["rows"][index]) for index in cut)
 
 
 def group_by_article(table: datasets.Dataset) -> list[tuple[str, list[Question]]]:
@@ -25,9 +80,11 @@ def group_by_article(table: datasets.Dataset) -> list[tuple[str, list[Question]]
     The first of several gold answers is the one to be learned.
     """
     articles: dict[str, list[Question]] = {}
-    columns = zip(table["context"], table["question"], table["answers"], strict=True)
-    for row, (context, question, answers) in enumerate(columns):
-        articles.setdefault(context, []).append((row, question, answers[0] if answers else None))
+    columns = (table[name][:] for name in ("context", "question", "answers", "answer_starts"))
+    for row, (context, question, answers, starts) in enumerate(zip(*columns, strict=True)):
+        answer = answers[0] if answers else None
+        start = starts[0] if starts and starts[0] >= 0 else None
+        articles.setdefault(context, []).append(Question(row, question, answer, start))
     return list(articles.items())
 
 
@@ -38,8 +95,8 @@ def encode_table(
     row_limit: int,
     share_articles: bool = True,
     name: str = "the table",
-) -> list[EncodedArticle]:
-    """Encode a checked table.
+) -> EncodedTable:
+    """Encode a checked table; a large one is kept in the cache, found by its content and all settings here.
 
     Args:
         table: as `load_table` returns it.
@@ -55,14 +112,40 @@ def encode_table(
     Raises:
         KQAError: where questions leave no room for an article, with the ids of all of them.
     """
+
+    def decides() -> list[str]:
+        return [table_fingerprint(table), encoder.fingerprint(stage), repr((stage, row_limit, share_articles))]
+
+    def rows() -> Iterator[dict[str, Any]]:
+        for number, article in enumerate(_encode(table, encoder, stage, name)):
+            for row in arrange([article], row_limit, share_articles):
+                yield _as_record(row, number)
+
+    encoded = EncodedTable(cached(rows, FEATURES, decides if len(table) >= CACHED_FROM else None))
+    articles, cut, questions = encoded.cuts()
+    if cut:
+        log.warning(
+            "%s: %d of %d articles (%d questions) were cut to fit max_length %d",
+            *(name, cut, articles, questions, encoder.max_length),
+        )
+    return encoded
+
+
+def arrange(articles: Sequence[EncodedArticle], row_limit: int, share_articles: bool) -> list[EncodedArticle]:
+    """Give every article as few rows as ``row_limit`` tokens allow, or every question its own."""
+    if share_articles:
+        return [row for article in articles for row in split_article(article, row_limit)]
+    return [replace(article, questions=(one,)) for article in articles for one in article.questions]
+
+
+def _encode(table: datasets.Dataset, encoder: PromptEncoder, stage: Stage, name: str) -> Iterator[EncodedArticle]:
     groups = group_by_article(table)
-    encoded: list[EncodedArticle] = []
     too_long: list[int] = []
     with tqdm(total=len(groups), desc=f"encoding {name}", disable=len(groups) < PROGRESS_FROM) as progress:
         for start in range(0, len(groups), CHUNK):
             chunk = groups[start : start + CHUNK]
             try:
-                encoded += encoder.encode_articles(chunk, stage)
+                yield from encoder.encode_articles(chunk, stage)
             except TooLong as error:
                 too_long += error.rows
             progress.update(len(chunk))
@@ -73,21 +156,15 @@ def encode_table(
             f"{name}: question and answer alone exceed max_length {encoder.max_length} tokens:"
             f" {list_rows(rows)}; raise --data.max_length"
         )
-    _report_cuts(encoded, encoder.max_length, name)
-    return arrange(encoded, row_limit, share_articles)
 
 
-def arrange(articles: Sequence[EncodedArticle], row_limit: int, share_articles: bool) -> list[EncodedArticle]:
-    """Give every article as few rows as ``row_limit`` tokens allow, or every question its own."""
-    if share_articles:
-        return [row for article in articles for row in split_article(article, row_limit)]
-    return [replace(article, questions=(one,)) for article in articles for one in article.questions]
-
-
-def _report_cuts(articles: Sequence[EncodedArticle], max_length: int, name: str) -> None:
-    if cuts := [article for article in articles if article.cut]:
-        questions = sum(len(article.questions) for article in cuts)
-        log.warning(
-            "%s: %d of %d articles (%d questions) were cut to fit max_length %d",
-            *(name, len(cuts), len(articles), questions, max_length),
-        )
+def _as_record(row: EncodedArticle, article: int) -> dict[str, Any]:
+    return {
+        "prefix_ids": row.prefix_ids,
+        "rows": [question.row for question in row.questions],
+        "question_ids": [question.question_ids for question in row.questions],
+        "answer_ids": [question.answer_ids for question in row.questions],
+        "cut": row.cut,
+        "article": article,
+        "length": len(row),
+    }

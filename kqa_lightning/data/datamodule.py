@@ -1,6 +1,5 @@
 """The LightningDataModule: tables in, packed batches out, everything checked before a model is loaded."""
 
-from collections.abc import Sequence
 from typing import Any
 
 import datasets
@@ -9,14 +8,17 @@ from lightning.pytorch import LightningDataModule
 from torch.utils.data import DataLoader, Dataset
 
 from kqa_lightning.assets import SAMPLE
-from kqa_lightning.data.articles import encode_table
-from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, load_tokenizer
+from kqa_lightning.data.articles import EncodedTable, encode_table
+from kqa_lightning.data.chat import ChatPrompt
+from kqa_lightning.data.encoding import PromptEncoder, load_tokenizer
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.data.prompts import Prompt
 from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
 from kqa_lightning.data.splits import split_articles
 from kqa_lightning.data.tables import PARTS, Part, load_table
 from kqa_lightning.errors import KQAError
+
+__all__ = ["ChatPrompt", "KQADataModule", "PackedArticles"]  # ChatPrompt: so that class_path knows its name
 
 # What each stage of Lightning needs.
 STAGE_PARTS: dict[str | None, tuple[Part, ...]] = {
@@ -36,7 +38,7 @@ class PackedArticles(Dataset[PackedBatch]):
         pad_id: fills the shorter rows of a batch.
     """
 
-    def __init__(self, articles: Sequence[EncodedArticle], pad_id: int) -> None:
+    def __init__(self, articles: EncodedTable, pad_id: int) -> None:
         self.articles = articles
         self.pad_id = pad_id
 
@@ -60,7 +62,8 @@ class KQADataModule(LightningDataModule):
     Args:
         base_model: Hub id or folder of the base model, for its tokenizer; tiny-gemma2, tiny-eeve and
             tiny-nous are bundled.
-        prompt: The prompt of the base model's family: Gemma2Prompt, EEVEPrompt or NousPrompt.
+        prompt: The prompt of the base model's family: Gemma2Prompt, EEVEPrompt or NousPrompt; ChatPrompt for the
+            chat template of any other instruct model.
         train_path: Table to train on; "sample" brings its own validation and test parts.
         val_path: Table to validate on; without one, whole articles are split off the training table.
         test_path: Table to test on.
@@ -110,7 +113,7 @@ class KQADataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self.tables: dict[str, datasets.Dataset] = {}
-        self.articles: dict[str, list[EncodedArticle]] = {}
+        self.articles: dict[str, EncodedTable] = {}
         self.encoder: PromptEncoder
 
     def setup(self, stage: str | None = None) -> None:
@@ -177,7 +180,7 @@ class KQADataModule(LightningDataModule):
         else:
             self.tables[part] = table
 
-    def _encode(self, part: Part) -> list[EncodedArticle]:
+    def _encode(self, part: Part) -> EncodedTable:
         # A row is no longer than a batch may be, so that the memory of a step is bounded.
         row_limit = max(self.max_length, self.tokens_per_batch or 0)
         return encode_table(
@@ -192,7 +195,7 @@ class KQADataModule(LightningDataModule):
     def _loader(self, part: Part, shuffle: bool = False) -> dict[str, Any]:
         articles = self.articles[part]
         sampler = ArticleBatchSampler(
-            [len(article) for article in articles],
+            articles.lengths,
             self.tokens_per_batch if shuffle else self.evaluation_tokens_per_batch,
             shuffle=shuffle,
             seed=self.seed,

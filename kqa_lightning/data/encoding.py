@@ -5,18 +5,40 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain
-from typing import cast
+from typing import NamedTuple, cast
 
 from transformers import PreTrainedTokenizerBase
 
-from kqa_lightning.data.cutting import cut_to_fit
+from kqa_lightning.data.cache import fingerprint
+from kqa_lightning.data.cutting import ArticleCutter, Place
 from kqa_lightning.data.prompts import BOS, EOS, Prompt, Segment, Stage
 from kqa_lightning.data.text_encoder import TextEncoder, load_tokenizer
 from kqa_lightning.errors import KQAError
 
 __all__ = ["EncodedArticle", "EncodedQuestion", "PromptEncoder", "Question", "TooLong", "load_tokenizer"]
 
-Question = tuple[int, str, str | None]  # row of the table, question, gold answer where it is known
+
+class Question(NamedTuple):
+    """One row of a table, without its article.
+
+    Args:
+        row: its index in the table.
+        text: the question.
+        answer: the gold answer to be learned, where it is known.
+        answer_start: the character of the article at which the answer stands; None where the table does not say.
+    """
+
+    row: int
+    text: str
+    answer: str | None = None
+    answer_start: int | None = None
+
+    def place(self, context: str) -> Place | None:
+        """Where the article states the answer: as the table says, else where it stands first."""
+        if not self.answer:
+            return None
+        start = context.find(self.answer) if self.answer_start is None else self.answer_start
+        return (start, start + len(self.answer)) if start >= 0 else None
 
 
 @dataclass(frozen=True)
@@ -89,12 +111,12 @@ class PromptEncoder:
 
     def __init__(self, tokenizer: PreTrainedTokenizerBase, prompt: Prompt, max_length: int) -> None:
         self.tokenizer = tokenizer
-        self.prompt = prompt
+        self.prompt = prompt.bind(tokenizer)
         self.max_length = max_length
         self.text = TextEncoder(tokenizer)
         self._controls = self._find_controls()
         self._check_text_reaches_no_control()
-        self.end_ids = tuple(dict.fromkeys(self._controls[segment.text] for segment in prompt.ending()))
+        self.end_ids = tuple(dict.fromkeys(self._controls[segment.text] for segment in self.prompt.ending()))
         # Padding is told from text by position, so any id does.
         pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.pad_id: int = 0 if pad_id is None else pad_id
@@ -107,20 +129,21 @@ class PromptEncoder:
         """Encode articles with their questions in one go.
 
         An article that does not fit ``max_length`` together with its longest question loses its end, at a
-        sentence end where there is one. Questions and answers are never cut. At inference the gold answer
-        plays no part in this, so that what a model is asked does not depend on it.
+        sentence end where there is one; in training, sentences that state an answer stay and others go
+        instead. Questions and answers are never cut. At inference the gold answer plays no part in this, so
+        that what a model is asked does not depend on it.
 
         Raises:
             TooLong: where questions leave no room for the article; all of them are named.
         """
         flat = [question for _, questions in articles for question in questions]
         prefixes = self._encode([self._prefix(context, stage) for context, _ in articles])
-        asked = self._encode([self.prompt.question(question, stage) for _, question, _ in flat])
+        asked = self._encode([self.prompt.question(question.text, stage) for question in flat])
         ending = self.prompt.ending()
-        golds = self._encode([[] if gold is None else [Segment(gold), *ending] for *_, gold in flat])
+        golds = self._encode([[] if one.answer is None else [Segment(one.answer), *ending] for one in flat])
         encoded = iter(
-            EncodedQuestion(row, question_ids, answer_ids)
-            for (row, _, _), question_ids, answer_ids in zip(flat, asked, golds, strict=True)
+            EncodedQuestion(question.row, question_ids, answer_ids)
+            for question, question_ids, answer_ids in zip(flat, asked, golds, strict=True)
         )
         result: list[EncodedArticle] = []
         too_long: list[int] = []
@@ -128,7 +151,8 @@ class PromptEncoder:
             own = tuple(next(encoded) for _ in questions)
             room = self.max_length - max(_counted(question, stage) for question in own)
             cut = len(prefix_ids) > room
-            fitting = self._cut(context, len(prefix_ids), room, stage) if cut else prefix_ids
+            needed = [place for one in questions if stage == "train" and (place := one.place(context))] if cut else []
+            fitting = self._cut(context, room, needed, stage) if cut else prefix_ids
             if fitting is None:
                 too_long += self._without_room(own, stage)
             else:
@@ -150,6 +174,12 @@ class PromptEncoder:
             answer = answer.partition(stop)[0]
         return unicodedata.normalize("NFC", answer.strip()), raw
 
+    def fingerprint(self, stage: Stage) -> str:
+        """Return a hash of all that ids depend on: tokenizer, rendered prompt, max_length."""
+        pieces = (self._prefix("", stage), self.prompt.question("", stage), self.prompt.ending())
+        controls = repr(sorted(self._controls.items()))
+        return fingerprint(self.tokenizer.backend_tokenizer.to_str(), repr(pieces), controls, str(self.max_length))
+
     def render(self, segments: Sequence[Segment]) -> str:
         """Return segments as a reader sees them, control tokens by the tokenizer's names."""
         return "".join(self._name(segment) if segment.control else segment.text for segment in segments)
@@ -167,10 +197,11 @@ class PromptEncoder:
             for segments in batch
         ]
 
-    def _cut(self, context: str, length: int, room: int, stage: Stage) -> tuple[int, ...] | None:
-        starts = self.text.token_starts(context)
-        template = length - len(starts)
-        return cut_to_fit(context, starts, room, template, lambda kept: self._encode([self._prefix(kept, stage)])[0])
+    def _cut(self, context: str, room: int, needed: Sequence[Place], stage: Stage) -> tuple[int, ...] | None:
+        def encode(kept: str) -> tuple[int, ...]:
+            return self._encode([self._prefix(kept, stage)])[0]
+
+        return ArticleCutter(self.text.token_starts, encode, template=len(encode(""))).cut(context, room, needed)
 
     def _without_room(self, questions: Sequence[EncodedQuestion], stage: Stage) -> list[int]:
         longest = max(_counted(question, stage) for question in questions)

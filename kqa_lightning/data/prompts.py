@@ -8,6 +8,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Literal, get_args
 
+from transformers import PreTrainedTokenizerBase
+
 from kqa_lightning.errors import KQAError
 
 Stage = Literal["train", "inference"]
@@ -57,6 +59,14 @@ class Prompt(ABC):
     def __repr__(self) -> str:
         """The class and its wording, all that tells two prompts apart."""
         return f"{type(self).__name__}(wording={self.wording!r})"
+
+    def bind(self, tokenizer: PreTrainedTokenizerBase) -> "Prompt":
+        """The prompt for one tokenizer, which has a say in some families.
+
+        Raises:
+            KQAError: where the tokenizer lacks what the prompt needs.
+        """
+        return self
 
     @property
     def stop_strings(self) -> tuple[str, ...]:

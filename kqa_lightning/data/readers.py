@@ -7,17 +7,20 @@ Rows are counted from 1, the header of a CSV file not included.
 import csv
 import io
 import json
-import logging
+import re
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from kqa_lightning.data.decoding import decode, extension, read_bytes
 from kqa_lightning.data.problems import Problems
 from kqa_lightning.errors import KQAError
 
-log = logging.getLogger(__name__)
+# Every question of a KorQuAD/SQuAD file or a list of objects has one.
+_QUESTION = re.compile(r'"question"\s*:')
 
 
 @dataclass(frozen=True)
@@ -28,63 +31,62 @@ class RawTable:
     rows: list[tuple[int, Mapping[str, Any]]]
 
 
-def read_file(path: Path, problems: Problems) -> RawTable:
-    """Read ``path`` by its extension; what is wrong with single rows goes to ``problems``.
+@dataclass(frozen=True)
+class Format:
+    """How the content of a file becomes a table.
+
+    Args:
+        parse: from the text to the table; from the bytes where ``count_rows`` is None.
+        count_rows: the number of the row in which a text ends.
+    """
+
+    parse: Callable[[Any, Problems], RawTable]
+    count_rows: Callable[[str], int] | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """What a file holds, unpacked and decoded, and not parsed yet."""
+
+    data: str | bytes
+    format: Format
+
+
+def open_file(path: Path, problems: Problems) -> Content:
+    """Read ``path``, whose extension tells the format.
 
     Raises:
-        KQAError: where nothing can be read at all: no such file, unknown extension, undecodable bytes.
+        KQAError: no such file, unknown extension, damaged archive, undecodable bytes.
     """
     if path.is_dir():
-        raise KQAError(f"{problems.source} is a folder; give one file ({', '.join(READERS)})")
+        raise KQAError(f"{problems.source} is a folder; give one file ({', '.join(FORMATS)})")
     if not path.exists():
         raise KQAError(f"{problems.source}: there is no such file")
-    reader = READERS.get(path.suffix.lower())
-    if reader is None:
-        raise KQAError(f"{problems.source}: unknown extension {path.suffix!r}; known: {', '.join(READERS)}")
-    try:
-        return reader(path, problems)
-    except OSError as error:
-        raise KQAError(f"{problems.source} cannot be read: {error.strerror or error}") from error
+    name = extension(path)[0]
+    if name not in FORMATS:
+        raise KQAError(f"{problems.source}: unknown extension {name!r}; known: {', '.join(FORMATS)}, and these as .gz")
+    kind = FORMATS[name]
+    data = read_bytes(path, problems)
+    return Content(decode(data, problems, kind.count_rows) if kind.count_rows else data, kind)
 
 
-def decode(path: Path, problems: Problems) -> str:
-    """Return the file's text: UTF-8 with or without byte-order mark, else cp949, which is reported."""
-    data = path.read_bytes()
-    if not data.strip():
-        raise KQAError(f"{problems.source} is empty")
-    try:
-        text = data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        try:
-            text = data.decode("cp949")
-        except UnicodeDecodeError:
-            line = data.count(b"\n", 0, error.start) + 1
-            raise KQAError(
-                f"{problems.source}: byte 0x{data[error.start]:02x} at offset {error.start} (line {line}) is"
-                " neither UTF-8 nor cp949; save the file as UTF-8"
-            ) from error
-        log.warning("%s is not UTF-8 and was read as cp949", problems.source)
-    if (nul := text.find("\0")) >= 0:
-        line = text.count("\n", 0, nul) + 1
-        raise KQAError(f"{problems.source}: NUL byte in line {line}; is this a text file saved as UTF-8?")
-    return text
+def read_file(path: Path, problems: Problems) -> RawTable:
+    """Read and parse ``path``; what is wrong with single rows goes to ``problems``.
+
+    Raises:
+        KQAError: where nothing can be read at all.
+    """
+    content = open_file(path, problems)
+    return content.format.parse(content.data, problems)
 
 
-def _read_separated(delimiter: str) -> Callable[[Path, Problems], RawTable]:
-    def read(path: Path, problems: Problems) -> RawTable:
-        text = decode(path, problems)
-        # The default refuses articles of more than 131,072 characters.
-        limit = csv.field_size_limit(sys.maxsize)
-        try:
-            return _parse_separated(text, delimiter, problems)
-        finally:
-            csv.field_size_limit(limit)
-
-    return read
+def _separated(delimiter: str) -> Format:
+    return Format(partial(_parse_separated, delimiter), partial(_row_at_end, delimiter))
 
 
-def _parse_separated(text: str, delimiter: str, problems: Problems) -> RawTable:
+def _parse_separated(delimiter: str, text: str, problems: Problems) -> RawTable:
     reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    limit = csv.field_size_limit(sys.maxsize)  # the default refuses articles of more than 131,072 characters
     header: list[str] = []
     rows: list[tuple[int, Mapping[str, Any]]] = []
     number, line = 0, 1
@@ -102,7 +104,18 @@ def _parse_separated(text: str, delimiter: str, problems: Problems) -> RawTable:
             line = reader.line_num + 1
     except csv.Error:
         problems.add("quote that is not closed, or text after a closing quote", number + 1, f"from line {line}")
+    finally:
+        csv.field_size_limit(limit)
     return RawTable(header, rows)
+
+
+def _row_at_end(delimiter: str, text: str) -> int:
+    """The row in which ``text`` ends, 0 in the header; the character after it is another one of that row."""
+    limit = csv.field_size_limit(sys.maxsize)
+    try:
+        return sum(1 for fields in csv.reader(io.StringIO(f"{text}x", newline=""), delimiter=delimiter) if fields) - 1
+    finally:
+        csv.field_size_limit(limit)
 
 
 def _unique(header: list[str], problems: Problems) -> list[str]:
@@ -111,10 +124,10 @@ def _unique(header: list[str], problems: Problems) -> list[str]:
     return header
 
 
-def _read_jsonl(path: Path, problems: Problems) -> RawTable:
+def _parse_jsonl(text: str, problems: Problems) -> RawTable:
     rows: list[tuple[int, Mapping[str, Any]]] = []
     # Not splitlines(): U+2028 and its like may stand inside a JSON string.
-    lines = enumerate(decode(path, problems).split("\n"), start=1)
+    lines = enumerate(text.split("\n"), start=1)
     for number, (line_number, line) in enumerate(((n, line) for n, line in lines if line.strip()), start=1):
         try:
             record = parse_json(line)
@@ -128,8 +141,7 @@ def _read_jsonl(path: Path, problems: Problems) -> RawTable:
     return RawTable(_columns(rows), rows)
 
 
-def _read_json(path: Path, problems: Problems) -> RawTable:
-    text = decode(path, problems)
+def _parse_json(text: str, problems: Problems) -> RawTable:
     try:
         document = parse_json(text)
     except ValueError as error:
@@ -162,7 +174,10 @@ def squad_records(document: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
             for qa in paragraph["qas"]:
                 record = {"id": qa.get("id"), "context": context, "question": qa.get("question")}
                 if "answers" in qa:
-                    record["answers"] = [answer["text"] for answer in qa["answers"]]
+                    record["answers"] = {
+                        "text": [answer["text"] for answer in qa["answers"]],
+                        "answer_start": [answer.get("answer_start") for answer in qa["answers"]],
+                    }
                 yield record
 
 
@@ -174,11 +189,11 @@ def parse_json(text: str) -> Any:
         raise ValueError("it is nested too deeply") from None
 
 
-def _read_parquet(path: Path, problems: Problems) -> RawTable:
+def _parse_parquet(data: bytes, problems: Problems) -> RawTable:
     import pyarrow.parquet  # type: ignore[import-untyped]
 
     try:
-        table = pyarrow.parquet.read_table(path)
+        table = pyarrow.parquet.read_table(io.BytesIO(data))
     except pyarrow.lib.ArrowException as error:
         raise KQAError(f"{problems.source} is no Parquet file: {str(error).splitlines()[0]}") from error
     return RawTable(list(table.column_names), list(enumerate(table.to_pylist(), start=1)))
@@ -188,10 +203,18 @@ def _columns(rows: list[tuple[int, Mapping[str, Any]]]) -> list[str]:
     return list(dict.fromkeys(name for _, record in rows for name in record))
 
 
-READERS: dict[str, Callable[[Path, Problems], RawTable]] = {
-    ".csv": _read_separated(","),
-    ".tsv": _read_separated("\t"),
-    ".jsonl": _read_jsonl,
-    ".parquet": _read_parquet,
-    ".json": _read_json,
+def _line_at_end(text: str) -> int:
+    return sum(1 for line in f"{text}x".split("\n") if line.strip())
+
+
+def _question_at_end(text: str) -> int:
+    return len(_QUESTION.findall(text))
+
+
+FORMATS = {
+    ".csv": _separated(","),
+    ".tsv": _separated("\t"),
+    ".jsonl": Format(_parse_jsonl, _line_at_end),
+    ".parquet": Format(_parse_parquet),
+    ".json": Format(_parse_json, _question_at_end),
 }

@@ -29,8 +29,7 @@ def split_articles(contexts: Sequence[str], fraction: float, seed: int) -> tuple
     Raises:
         KQAError: where there are fewer than two articles.
     """
-    keys = [article_key(context) for context in contexts]
-    articles = sorted(set(keys), key=lambda key: (_rank(key, seed), key))
+    keys, articles = _ranked(contexts, seed)
     if len(articles) < 2:
         raise KQAError(
             "the training table has one article, which cannot be split into a training and a validation part;"
@@ -41,6 +40,38 @@ def split_articles(contexts: Sequence[str], fraction: float, seed: int) -> tuple
     train = [row for row, key in enumerate(keys) if key not in chosen]
     val = [row for row, key in enumerate(keys) if key in chosen]
     return train, val
+
+
+def split_folds(contexts: Sequence[str], folds: int, seed: int) -> list[list[int]]:
+    """Split rows into folds for cross-fitting, every article in one of them.
+
+    Args:
+        contexts: the article of each row.
+        folds: how many, at least 2.
+        seed: any integer; the same one gives the same folds on every machine and in every order of rows.
+
+    Returns:
+        The rows of each fold in ascending order. Folds differ by at most one article, and none is empty.
+
+    Raises:
+        KQAError: where there are fewer articles than folds, or fewer than two folds.
+    """
+    keys, articles = _ranked(contexts, seed)
+    if not 2 <= folds <= len(articles):
+        raise KQAError(f"{folds} folds of {len(articles)} articles: between 2 and {len(articles)} can be made")
+    fold_of = {key: rank % folds for rank, key in enumerate(articles)}
+    rows: list[list[int]] = [[] for _ in range(folds)]
+    for row, key in enumerate(keys):
+        rows[fold_of[key]].append(row)
+    return rows
+
+
+def _ranked(contexts: Sequence[str], seed: int) -> tuple[list[str], list[str]]:
+    """The article of each row by its key, and all articles in the order that the seed gives them."""
+    contexts = list(contexts)
+    key_of = {context: article_key(context) for context in dict.fromkeys(contexts)}
+    articles = sorted(set(key_of.values()), key=lambda key: (_rank(key, seed), key))
+    return [key_of[context] for context in contexts], articles
 
 
 def _rank(key: str, seed: int) -> bytes:

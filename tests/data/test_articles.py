@@ -1,11 +1,14 @@
 from pathlib import Path
+from typing import Any
 
+import datasets
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from kqa_lightning.data.articles import encode_table, group_by_article
-from kqa_lightning.data.encoding import PromptEncoder
-from kqa_lightning.data.prompts import NousPrompt
+from kqa_lightning.data import articles
+from kqa_lightning.data.articles import EncodedTable, encode_table, group_by_article
+from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, Question
+from kqa_lightning.data.prompts import NousPrompt, Stage, Wording
 from kqa_lightning.data.tables import load_table
 from kqa_lightning.errors import KQAError
 
@@ -22,14 +25,20 @@ def rows_of(articles) -> list[list[int]]:
 def test_groups_keep_the_order_of_first_rows(rows_csv: Path) -> None:
     groups = group_by_article(load_table(str(rows_csv), "train"))
     assert [context[0] for context, _ in groups] == ["가", "나", "다"]
-    assert [[row for row, *_ in questions] for _, questions in groups] == [[0, 3], [1], [2, 4]]
-    assert groups[0][1][1] == (3, "가의 대표 3?", "김가")
+    assert [[question.row for question in questions] for _, questions in groups] == [[0, 3], [1], [2, 4]]
+    assert groups[0][1][1] == Question(3, "가의 대표 3?", "김가")
+
+
+def test_the_place_of_an_answer_comes_from_the_table(korquad: datasets.Dataset) -> None:
+    for context, questions in group_by_article(korquad)[:50]:
+        for question in questions:
+            assert context.startswith(question.answer, question.answer_start)
 
 
 def test_tables_without_answers_have_no_gold(rows_csv: Path) -> None:
     table = load_table(str(rows_csv), "train").remove_columns("answers")
     table = table.add_column("answers", [[]] * 5)
-    assert {gold for _, questions in group_by_article(table) for *_, gold in questions} == {None}
+    assert {question.answer for _, questions in group_by_article(table) for question in questions} == {None}
 
 
 def test_separate_rows_hold_the_same_ids_as_shared_ones(rows_csv: Path, encoder: PromptEncoder) -> None:
@@ -65,7 +74,46 @@ def test_questions_without_room_are_named_by_id(rows_csv: Path, llama2: PreTrain
     assert "rows 1 (id 'Q0'), 2 (id 'Q1')" in str(error.value) and "--data.max_length" in str(error.value)
 
 
+def test_a_large_table_is_encoded_once_for_each_setting(
+    korquad: datasets.Dataset,
+    llama2: PreTrainedTokenizerBase,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    monkeypatch.setattr(articles, "CACHED_FROM", 10)
+    calls = []
+    real = PromptEncoder.encode_articles
+
+    def counted(self: PromptEncoder, *arguments: Any) -> list[EncodedArticle]:
+        calls.append(self.prompt)
+        return real(self, *arguments)
+
+    monkeypatch.setattr(PromptEncoder, "encode_articles", counted)
+    table = korquad.select(range(60))
+
+    def encoded(
+        wording: Wording = "aligned", length: int = 500, stage: Stage = "inference", rows: int = 60
+    ) -> EncodedTable:
+        encoder = PromptEncoder(llama2, NousPrompt(wording), length)
+        return encode_table(table.select(range(rows)), encoder, stage, row_limit=500)
+
+    first, again = encoded(), encoded()
+    assert len(calls) == 1 and list(first) == list(again) and first.lengths == again.lengths
+    others = [encoded("deck"), encoded(length=400), encoded(stage="train"), encoded(rows=50)]
+    assert len(calls) == 5
+    assert all(list(first) != list(other) for other in others)
+
+
+def test_rows_are_those_that_were_encoded(rows_csv: Path, encoder: PromptEncoder) -> None:
+    table = load_table(str(rows_csv), "train")
+    encoded = encode_table(table, encoder, "train", row_limit=500)
+    assert list(encoded) == encoder.encode_articles(group_by_article(table), "train")
+    assert encoded[1:] == [encoded[1], encoded[2]] and encoded[-1] == encoded[2]
+    assert encoded.lengths == [len(article) for article in encoded]
+
+
 def test_korquad(korquad, encoder: PromptEncoder) -> None:
-    articles = encode_table(korquad, encoder, "train", row_limit=500)
-    assert sorted(row for rows in rows_of(articles) for row in rows) == list(range(len(korquad)))
-    assert max(map(len, articles)) <= 500
+    encoded = encode_table(korquad, encoder, "train", row_limit=500)
+    assert sorted(row for rows in rows_of(encoded) for row in rows) == list(range(len(korquad)))
+    assert max(encoded.lengths) <= 500

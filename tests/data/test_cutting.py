@@ -1,6 +1,10 @@
-import pytest
+from collections.abc import Sequence
 
-from kqa_lightning.data.cutting import cut_to_fit, until_sentence_end
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kqa_lightning.data.cutting import ArticleCutter, Place, until_sentence_end, without_other_sentences
 
 
 @pytest.mark.parametrize(
@@ -19,17 +23,76 @@ def test_until_sentence_end(context: str, limit: int, kept: str) -> None:
     assert until_sentence_end(context, limit) == kept
 
 
+def cutter(template: int = 0) -> ArticleCutter:
+    """Every character is a token, and the prefix has ``template`` more: its ids are those of the characters."""
+    return ArticleCutter(
+        lambda text: range(len(text)), lambda text: (0,) * template + tuple(map(ord, text)), template=template
+    )
+
+
+def cut(context: str, room: int, needed: Sequence[Place] = ()) -> str | None:
+    ids = cutter().cut(context, room, needed)
+    return None if ids is None else "".join(map(chr, ids))
+
+
 def test_cut_goes_on_until_it_fits() -> None:
     # An encoder for which a shortened text is one token longer than its share of the whole.
-    context = "가나다라 마바사 아자차카타파하"
-
     def encode(kept: str) -> tuple[int, ...]:
         return (0, 0, *range(len(kept) + 1))
 
-    ids = cut_to_fit(context, range(len(context)), room=10, template=2, encode=encode)
+    ids = ArticleCutter(lambda text: range(len(text)), encode, template=2).cut(
+        "가나다라 마바사 아자차카타파하", room=10
+    )
     assert ids is not None and len(ids) == 10
 
 
 def test_no_room_for_any_of_the_article() -> None:
-    assert cut_to_fit("가나다", [0, 1, 2], room=5, template=5, encode=lambda kept: (0,) * (5 + len(kept))) is None
-    assert cut_to_fit("  다", [0, 1, 2], room=7, template=5, encode=lambda kept: (0,) * (5 + len(kept))) is None
+    assert cutter(template=5).cut("가나다", room=5) is None
+    assert cutter(template=5).cut("  다", room=7) is None
+
+
+@pytest.mark.parametrize(
+    ("needed", "room", "kept"),
+    [
+        ([], 11, "하나다. 둘이다."),
+        ([(0, 2)], 11, "하나다. 둘이다."),  # the end goes, as without
+        ([(10, 12)], 11, "하나다. 셋이다."),  # the last sentence that nobody asks about
+        ([(15, 17)], 11, "하나다. 넷이다."),
+        ([(10, 12), (15, 17)], 11, "셋이다. 넷이다."),
+        ([(0, 2), (15, 17)], 13, "하나다. 넷이다."),
+        ([(0, 2), (5, 7), (10, 12), (15, 17)], 13, "하나다. 둘이다."),  # not all of them fit
+        ([(15, 17)], 3, "넷이다"),
+    ],
+)
+def test_what_is_asked_about_stays(needed: list[Place], room: int, kept: str) -> None:
+    assert cut("하나다. 둘이다. 셋이다. 넷이다.", room, needed) == kept
+
+
+@given(
+    st.lists(st.text("가나다 ", min_size=1, max_size=8).filter(str.strip), min_size=2, max_size=8),
+    st.integers(1, 40),
+    st.data(),
+)
+def test_what_is_left_fits_and_is_made_of_whole_sentences(sentences: list[str], room: int, data: st.DataObject) -> None:
+    context = " ".join(f"{sentence.strip()}." for sentence in sentences)
+    start = data.draw(st.integers(0, len(context) - 1))
+    needed = [(start, start + 1)]
+    kept = cut(context, room, needed)
+    if len(context) > room:
+        assert kept is None or 0 < len(kept) <= room
+    own = next(one for one in _spans(context) if one[0] <= start < one[1])
+    own_text = context[own[0] : own[1]].strip()
+    if len(own_text) <= room and len(context) > room:
+        assert kept is not None and own_text in kept
+
+
+def _spans(context: str) -> list[Place]:
+    ends = [index + 1 for index, sign in enumerate(context) if sign == "."]
+    return list(zip([0, *ends[:-1]], ends, strict=True))
+
+
+def test_sentences_go_from_the_end() -> None:
+    context = "하나다. 둘이다. 셋이다."
+    assert without_other_sentences(context, range(len(context)), 10, []) == "하나다. 둘이다."
+    assert without_other_sentences(context, range(len(context)), 10, [(11, 12)]) == "하나다. 셋이다."
+    assert without_other_sentences(context, range(len(context)), 100, []) == context

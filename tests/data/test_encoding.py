@@ -6,7 +6,8 @@ import datasets
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from kqa_lightning.data.encoding import PromptEncoder, TooLong, load_tokenizer
+from kqa_lightning.data.articles import group_by_article
+from kqa_lightning.data.encoding import PromptEncoder, Question, TooLong, load_tokenizer
 from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt
 from kqa_lightning.errors import KQAError
 
@@ -21,26 +22,30 @@ def all_ids(article) -> list[tuple[int, ...]]:
 
 @FAMILIES
 @pytest.mark.parametrize("wording", ["deck", "aligned"])
-@pytest.mark.parametrize("stage", ["train", "inference"])
-def test_korquad_decodes_to_the_rendered_string(tokenizer, family, wording, stage, korquad: datasets.Dataset) -> None:
+def test_korquad_decodes_to_the_rendered_string(tokenizer, family, wording, korquad: datasets.Dataset) -> None:
+    """All of it, with the real tokenizers: to the byte, and asked at inference as it was learned."""
     prompt = PROMPTS[family](wording)
     encoder = PromptEncoder(tokenizer, prompt, max_length=100_000)
-    table = korquad.select(range(0, len(korquad), 7))
-    articles = [(row["context"], [(0, row["question"], row["answers"][0])]) for row in table]
-    for (context, [(_, question, gold)]), article in zip(
-        articles, encoder.encode_articles(articles, stage), strict=True
-    ):
-        segments = prompt.prefix(context, stage) + prompt.question(question, stage)
-        string = encoder.render(segments) + gold + encoder.render(prompt.ending())
-        (ids,) = all_ids(article)
-        bos = tokenizer.bos_token if family == "eeve" else ""  # the deck writes no BOS there; the tokenizer adds it
-        assert encoder.text.decode(ids) == bos + string
-        assert ids[0] == tokenizer.bos_token_id and ids.count(tokenizer.bos_token_id) == 1
+    groups = group_by_article(korquad)
+    bos = tokenizer.bos_token if family == "eeve" else ""  # the deck writes no BOS there; the tokenizer adds it
+    encoded = {stage: encoder.encode_articles(groups, stage) for stage in ("train", "inference")}
+    for stage, articles in encoded.items():
+        for (context, questions), article in zip(groups, articles, strict=True):
+            prefix = encoder.render(prompt.prefix(context, stage))
+            for question, ids in zip(questions, all_ids(article), strict=True):
+                asked = encoder.render(prompt.question(question.text, stage))
+                assert (
+                    encoder.text.decode(ids)
+                    == f"{bos}{prefix}{asked}{question.answer}{encoder.render(prompt.ending())}"
+                )
+                assert ids[0] == tokenizer.bos_token_id and ids.count(tokenizer.bos_token_id) == 1
+    if wording == "aligned":
+        assert encoded["train"] == encoded["inference"]  # the answers' ids included: none depends on what follows it
 
 
 def test_literal_string_of_the_deck(gemma: PreTrainedTokenizerBase) -> None:
     encoder = PromptEncoder(gemma, Gemma2Prompt("deck"), 1000)
-    (ids,) = all_ids(encoder.encode_article("기사", [(0, "질문", "답")], "train"))
+    (ids,) = all_ids(encoder.encode_article("기사", [Question(0, "질문", "답")], "train"))
     assert gemma.decode(ids) == (
         "<bos><start_of_turn>user\n너는 주어진 Context를 토대로 Question에 답하는 챗봇이야. Question에 대한 답변만"
         " 가급적 한 단어로 최대한 간결하게 답변하도록 해.:\n\n기사\n\nQuestion:\n질문<end_of_turn>\n"
@@ -51,9 +56,9 @@ def test_literal_string_of_the_deck(gemma: PreTrainedTokenizerBase) -> None:
 @FAMILIES
 def test_inference_prompt_begins_the_training_sequence(tokenizer, family) -> None:
     encoder = PromptEncoder(tokenizer, PROMPTS[family]("aligned"), 1000)
-    questions = [(0, "총재는?", "이창용"), (1, "다음 회의는?", " 5월")]
+    questions = [Question(0, "총재는?", "이창용"), Question(1, "다음 회의는?", " 5월")]
     train = encoder.encode_article(CONTEXT, questions, "train")
-    inference = encoder.encode_article(CONTEXT, [(row, text, None) for row, text, _ in questions], "inference")
+    inference = encoder.encode_article(CONTEXT, [one._replace(answer=None) for one in questions], "inference")
     for longer, shorter in zip(all_ids(train), all_ids(inference), strict=True):
         assert longer[: len(shorter)] == shorter and len(longer) > len(shorter)
     assert [question.answer_ids for question in inference.questions] == [(), ()]
@@ -62,7 +67,7 @@ def test_inference_prompt_begins_the_training_sequence(tokenizer, family) -> Non
 @FAMILIES
 def test_what_is_supervised_ends_with_all_end_tokens(tokenizer, family) -> None:
     encoder = PromptEncoder(tokenizer, PROMPTS[family](), 1000)
-    (question,) = encoder.encode_article(CONTEXT, [(0, "총재는?", "이창용")], "train").questions
+    (question,) = encoder.encode_article(CONTEXT, [Question(0, "총재는?", "이창용")], "train").questions
     ending = tuple(
         tokenizer.convert_tokens_to_ids(name)
         for name in {
@@ -80,10 +85,10 @@ def test_what_is_supervised_ends_with_all_end_tokens(tokenizer, family) -> None:
 def test_text_never_becomes_a_control_token(tokenizer, family) -> None:
     encoder = PromptEncoder(tokenizer, PROMPTS[family](), 4000)
     controls = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
-    clean = encoder.encode_article("기사", [(0, "질문", "답")], "train")
+    clean = encoder.encode_article("기사", [Question(0, "질문", "답")], "train")
     names = [*tokenizer.all_special_tokens, "<end_of_turn>", "<bos>", "</s>", "<|im_end|>", "### System:", "<eos>"]
     for name in names:
-        nasty = encoder.encode_article(f"기사{name}", [(0, f"{name}질문", f"답{name}")], "train")
+        nasty = encoder.encode_article(f"기사{name}", [Question(0, f"{name}질문", f"답{name}")], "train")
         (one,), (other,) = all_ids(clean), all_ids(nasty)
         assert [i for i in one if i in controls] == [i for i in other if i in controls], name
         text = encoder.text.decode(other)
@@ -92,16 +97,17 @@ def test_text_never_becomes_a_control_token(tokenizer, family) -> None:
 
 def test_article_is_the_same_for_all_its_questions(llama2: PreTrainedTokenizerBase) -> None:
     encoder = PromptEncoder(llama2, NousPrompt(), 1000)
-    both = encoder.encode_article(CONTEXT, [(3, "총재는?", "이창용"), (8, "언제?", None)], "train")
-    for (row, text, gold), question in zip([(3, "총재는?", "이창용"), (8, "언제?", None)], both.questions, strict=True):
-        alone = encoder.encode_article(CONTEXT, [(row, text, gold)], "train")
-        assert alone.prefix_ids == both.prefix_ids and alone.questions == (question,) and question.row == row
+    asked = [Question(3, "총재는?", "이창용"), Question(8, "언제?")]
+    both = encoder.encode_article(CONTEXT, asked, "train")
+    for one, question in zip(asked, both.questions, strict=True):
+        alone = encoder.encode_article(CONTEXT, [one], "train")
+        assert alone.prefix_ids == both.prefix_ids and alone.questions == (question,) and question.row == one.row
     assert len(both) == len(both.prefix_ids) + sum(len(question) for question in both.questions)
 
 
 @FAMILIES
 def test_too_long_articles_are_cut_at_a_sentence_end_once_for_all_questions(tokenizer, family) -> None:
-    questions = [(0, "총재는?", "이창용"), (1, "다음 회의가 열리는 달은 언제인가?", "5월")]
+    questions = [Question(0, "총재는?", "이창용"), Question(1, "무엇이 결정되었나, 그리고 어떻게?", "동결")]
     whole = PromptEncoder(tokenizer, PROMPTS[family](), 10_000).encode_article(CONTEXT, questions, "train")
     longest = max(map(len, whole.questions))
     exact = len(whole.prefix_ids) + longest
@@ -114,18 +120,64 @@ def test_too_long_articles_are_cut_at_a_sentence_end_once_for_all_questions(toke
 
 def test_cuts_never_exceed_the_limit(llama2: PreTrainedTokenizerBase, korquad: datasets.Dataset) -> None:
     table = korquad.select(range(0, len(korquad), 50))
-    articles = [(row["context"], [(0, row["question"], row["answers"][0])]) for row in table]
+    articles = [(row["context"], [Question(0, row["question"], row["answers"][0])]) for row in table]
     encoder = PromptEncoder(llama2, NousPrompt(), 300)
-    for (context, _), article in zip(articles, encoder.encode_articles(articles, "train"), strict=True):
-        assert len(article) <= 300
-        text = encoder.text.decode(article.prefix_ids).removeprefix("<s>### System:\n")
-        assert text == context if not article.cut else context.startswith(text) and 0 < len(text) < len(context)
+    for stage in ("train", "inference"):
+        cuts = 0
+        for (context, _), article in zip(articles, encoder.encode_articles(articles, stage), strict=True):
+            (question,) = article.questions
+            counted = len(question) if stage == "train" else len(question.question_ids)
+            assert len(article.prefix_ids) + counted <= 300
+            text = encoder.text.decode(article.prefix_ids).removeprefix("<s>### System:\n")
+            cuts += article.cut
+            assert 0 < len(text) < len(context) if article.cut else text == context
+            if stage == "inference":
+                assert context.startswith(text)
+        assert cuts > 10
+
+
+def test_a_cut_keeps_the_sentence_of_the_answer(llama2: PreTrainedTokenizerBase, korquad: datasets.Dataset) -> None:
+    """All of KorQuAD at a length that cuts most articles: the answer stays wherever its sentence fits."""
+    encoder = PromptEncoder(llama2, NousPrompt(), 400)
+    table = korquad.select(range(0, len(korquad), 10))
+    articles = [
+        (row["context"], [Question(0, row["question"], row["answers"][0], row["answer_starts"][0])]) for row in table
+    ]
+    encoded = encoder.encode_articles(articles, "train")
+    assert sum(article.cut for article in encoded) > len(encoded) / 2
+    kept = 0
+    for (context, (question,)), article in zip(articles, encoded, strict=True):
+        text = encoder.text.decode(article.prefix_ids)
+        before = context[max(question.answer_start - 5, 0) : question.answer_start + len(question.answer)]
+        kept += before.split()[-1] in text
+    # The rest stands in sentences that are longer than the room.
+    assert kept >= 0.98 * len(encoded)
+
+
+def test_where_an_answer_stands() -> None:
+    context = "서울과 부산. 서울이다."
+    assert Question(0, "?", "서울", 8).place(context) == (8, 10)
+    assert Question(0, "?", "서울").place(context) == (0, 2)
+    assert Question(0, "?", "대구").place(context) is None
+    assert Question(0, "?").place(context) is None
+
+
+def test_a_fingerprint_changes_with_all_that_ids_depend_on(gemma: PreTrainedTokenizerBase, llama2) -> None:
+    encoders = (
+        PromptEncoder(gemma, Gemma2Prompt(), 100),
+        PromptEncoder(gemma, Gemma2Prompt(), 101),
+        PromptEncoder(gemma, Gemma2Prompt("deck"), 100),
+        PromptEncoder(llama2, NousPrompt(), 100),
+    )
+    prints = [encoder.fingerprint("inference") for encoder in encoders]
+    assert len(set(prints)) == len(prints)
+    assert PromptEncoder(gemma, Gemma2Prompt(), 100).fingerprint("inference") == prints[0]
 
 
 def test_gold_does_not_change_what_is_asked_at_inference(gemma: PreTrainedTokenizerBase) -> None:
     encoder = PromptEncoder(gemma, Gemma2Prompt(), 80)
     prefixes = {
-        encoder.encode_article(CONTEXT, [(0, "총재는?", gold)], "inference").prefix_ids
+        encoder.encode_article(CONTEXT, [Question(0, "총재는?", gold)], "inference").prefix_ids
         for gold in (None, "이창용", "이창용 한국은행 총재" * 9)
     }
     assert len(prefixes) == 1
@@ -136,9 +188,9 @@ def test_questions_that_leave_no_room_are_all_named(llama2: PreTrainedTokenizerB
     with pytest.raises(TooLong) as error:
         encoder.encode_articles(
             [
-                ("기사", [(0, "질문", "답"), (1, "질문" * 50, "답")]),
-                ("기사 둘", [(2, "질문", "답" * 200)]),
-                ("기사 셋", [(3, "질문", "답")]),
+                ("기사", [Question(0, "질문", "답"), Question(1, "질문" * 50, "답")]),
+                ("기사 둘", [Question(2, "질문", "답" * 200)]),
+                ("기사 셋", [Question(3, "질문", "답")]),
             ],
             "train",
         )

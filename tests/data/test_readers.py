@@ -1,4 +1,8 @@
+import bz2
+import gzip
 import json
+import lzma
+import zipfile
 from pathlib import Path
 
 import pyarrow
@@ -50,7 +54,45 @@ def test_cp949_is_read_and_reported(tmp_path: Path, caplog: pytest.LogCaptureFix
 
 def test_undecodable_byte_is_named(tmp_path: Path) -> None:
     message = fails(write(tmp_path / "a.csv", "id,x\n1,가\n2,".encode() + b"\xff\n"))
-    assert "0xff" in message and "line 3" in message and "UTF-8" in message
+    assert "0xff" in message and "(row 2, line 3)" in message and "UTF-8" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "row"),
+    [
+        ("a.csv", 'id,x\n1,"가\n나"\n2,', 2),
+        ("a.csv", "id,", 0),
+        ("a.tsv", "id\tx\n1\t가\n", 2),
+        ("a.jsonl", '{"id": "가"}\n\n{"id": "', 2),
+        ("a.json", '{"data": [{"paragraphs": [{"qas": [{"question": "가"}, {"question": "', 2),
+    ],
+)
+def test_the_row_of_an_undecodable_byte(tmp_path: Path, name: str, before: str, row: int) -> None:
+    data = before.encode() + b"\xff"
+    message = fails(write(tmp_path / name, data))
+    assert f"byte 0xff at offset {len(data) - 1} (row {row}, line" in message
+
+
+def test_short_damaged_utf8_is_not_taken_for_cp949(tmp_path: Path) -> None:
+    # The two bytes left of the second syllable are a syllable of cp949.
+    data = "id,x\n가,".encode() + "각".encode("cp949")
+    assert "neither UTF-8 nor cp949" in fails(write(tmp_path / "a.csv", data))
+
+
+@pytest.mark.parametrize("suffix", [".gz", ".bz2", ".xz", ".zip"])
+def test_compressed_files(tmp_path: Path, suffix: str) -> None:
+    text = "id,x\n1,가나다\n".encode()
+    packed = {".gz": gzip.compress, ".bz2": bz2.compress, ".xz": lzma.compress}
+    path = tmp_path / f"a.csv{suffix}"
+    if suffix == ".zip":
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.csv", text)
+    else:
+        path.write_bytes(packed[suffix](text))
+    table, _ = read(path)
+    assert table.rows == [(1, {"id": "1", "x": "가나다"})]
+    path.write_bytes(path.read_bytes()[:12] + b"torn")
+    assert f"a.csv{suffix} cannot be read" in fails(path)
 
 
 def test_one_bad_byte_in_korean_utf8_is_not_read_as_cp949(tmp_path: Path) -> None:
@@ -58,9 +100,11 @@ def test_one_bad_byte_in_korean_utf8_is_not_read_as_cp949(tmp_path: Path) -> Non
     assert "line 2" in fails(write(tmp_path / "a.csv", text.replace("경".encode(), b"\xea\xb2")))
 
 
-def test_nul_bytes_and_utf16(tmp_path: Path) -> None:
-    assert "NUL byte in line 2" in fails(write(tmp_path / "a.csv", b"id,x\n1,a\0b\n"))
-    assert "UTF-8" in fails(write(tmp_path / "b.csv", "id,x\n1,가\n".encode("utf-16")))
+def test_utf16_is_told_from_a_stray_nul(tmp_path: Path) -> None:
+    assert "UTF-8" in fails(write(tmp_path / "a.csv", "id,x\n1,가\n".encode("utf-16")))
+    assert "full of NUL bytes" in fails(write(tmp_path / "b.csv", "id,x\n1,a\n".encode("utf-16-le")))
+    table, _ = read(write(tmp_path / "c.csv", b"id,context\n1,a word and a\0nother\n"))
+    assert table.rows[0][1]["context"] == "a word and a\0nother"  # taken out and counted where rows are checked
 
 
 def test_tab_separated_blank_lines_and_long_fields(tmp_path: Path) -> None:
@@ -108,7 +152,8 @@ def test_squad_json_keeps_all_golds(tmp_path: Path) -> None:
     document = {"data": [{"paragraphs": [{"context": "갑과 을", "qas": [qa, {"id": "b", "question": "왜?"}]}]}]}
     table, _ = read(write(tmp_path / "a.json", json.dumps(document)))
     first, second = (row for _, row in table.rows)
-    assert first == {"id": "a", "context": "갑과 을", "question": "누구?", "answers": ["갑", "을"]}
+    golds = {"text": ["갑", "을"], "answer_start": ["0", None]}
+    assert first == {"id": "a", "context": "갑과 을", "question": "누구?", "answers": golds}
     assert "answers" not in second
 
 

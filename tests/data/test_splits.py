@@ -3,7 +3,7 @@ import random
 import datasets
 import pytest
 
-from kqa_lightning.data.splits import article_key, split_articles
+from kqa_lightning.data.splits import article_key, split_articles, split_folds
 from kqa_lightning.errors import KQAError
 
 CONTEXTS = [f"기사 {number}" for number in range(40) for _ in range(1 + number % 4)]
@@ -50,3 +50,28 @@ def test_korquad_has_no_article_on_both_sides(korquad: datasets.Dataset) -> None
     train, val = split_articles(contexts, 0.1, seed=0)
     assert not {article_key(contexts[row]) for row in train} & {article_key(contexts[row]) for row in val}
     assert 0.07 < len(val) / len(contexts) < 0.13
+
+
+@pytest.mark.parametrize("folds", [2, 3, 5])
+def test_folds_hold_every_row_once_and_articles_whole(folds: int) -> None:
+    contexts = [f"기사 {number % 11}" for number in range(40)]
+    parts = split_folds(contexts, folds, seed=1)
+    assert sorted(row for part in parts for row in part) == list(range(40))
+    articles = [{contexts[row] for row in part} for part in parts]
+    assert sum(map(len, articles)) == 11
+    assert max(map(len, articles)) - min(map(len, articles)) <= 1
+    assert all(part == sorted(part) for part in parts)
+
+
+def test_folds_are_stable_under_row_order_and_different_by_seed() -> None:
+    contexts = [f"기사 {number}" for number in range(20)]
+    first = [{contexts[row] for row in part} for part in split_folds(contexts, 4, seed=0)]
+    backwards = contexts[::-1]
+    assert [{backwards[row] for row in part} for part in split_folds(backwards, 4, seed=0)] == first
+    assert [{contexts[row] for row in part} for part in split_folds(contexts, 4, seed=1)] != first
+
+
+@pytest.mark.parametrize("folds", [0, 1, 4])
+def test_folds_that_cannot_be_made(folds: int) -> None:
+    with pytest.raises(KQAError, match="between 2 and 3"):
+        split_folds(["가", "나", "다"], folds, seed=0)

@@ -11,8 +11,21 @@ from kqa_lightning.data.tables import load_table
 from kqa_lightning.errors import KQAError
 
 HEADER = "id,context,question,answer\n"
-# Any character a text file can hold; lone surrogates and NUL are refused, see below.
-TEXT = st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\0")).filter(str.strip)
+# Any character a text file can hold; lone surrogates are refused, see below.
+UNSEEN = [
+    "\u200b",
+    "\u2060",
+    "\ufeff",
+    *(chr(code) for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"),
+]
+TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(UNSEEN)).filter(
+    lambda text: seen(text).strip()
+)
+
+
+def seen(text: str) -> str:
+    """What is left of a text by the letter of the rule, character by character."""
+    return unicodedata.normalize("NFC", "".join(character for character in text if character not in UNSEEN))
 
 
 def write(path: Path, text: str) -> str:
@@ -46,13 +59,10 @@ def test_jsonl_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]])
 
 
 def check_same(table, rows: list[tuple[str, str, str, str]]) -> None:
-    def nfc(text: str) -> str:
-        return unicodedata.normalize("NFC", text)
-
     assert table["id"][:] == [row[0] for row in rows]  # untouched: answers are matched by it
     for index, name in ((1, "context"), (2, "question")):
-        assert table[name][:] == [nfc(row[index]) for row in rows]
-    assert table["answers"][:] == [[nfc(row[3])] for row in rows]
+        assert table[name][:] == [seen(row[index]) for row in rows]
+    assert table["answers"][:] == [[seen(row[3])] for row in rows]
 
 
 def test_words_that_look_like_missing_values_and_numbers(tmp_path: Path) -> None:
@@ -66,7 +76,7 @@ def test_words_that_look_like_missing_values_and_numbers(tmp_path: Path) -> None
 def test_korean_is_composed(tmp_path: Path) -> None:
     decomposed = unicodedata.normalize("NFD", "국민은행")
     table = load_table(write(tmp_path / "a.csv", f"{HEADER}1,{decomposed},{decomposed},{decomposed}"), "train")
-    assert table[0] == {"id": "1", "context": "국민은행", "question": "국민은행", "answers": ["국민은행"]}
+    assert (table[0]["context"], table[0]["question"], table[0]["answers"]) == ("국민은행", "국민은행", ["국민은행"])
 
 
 def test_table_without_answers(tmp_path: Path) -> None:
@@ -87,7 +97,8 @@ def test_renamed_columns(tmp_path: Path) -> None:
     path = write(tmp_path / "a.csv", "번호,지문,질문,정답\n1,본문,왜,갑\n")
     columns = {"id": "번호", "context": "지문", "question": "질문", "answer": "정답"}
     expected = {"id": "1", "context": "본문", "question": "왜", "answers": ["갑"]}
-    assert load_table(path, "train", columns, require_answers=True)[0] == expected
+    row = load_table(path, "train", columns, require_answers=True)[0]
+    assert {name: row[name] for name in expected} == expected
     message = fails(path, "train", {"id": "번호"})
     assert "no column 'context'" in message and "'지문'" in message and "--data.columns" in message
     assert "'틀림'" in fails(path, "train", columns | {"answer": "틀림"})
@@ -142,11 +153,39 @@ def test_values_that_are_no_usable_text(tmp_path: Path) -> None:
     rows = [
         {"id": True, "context": "a", "question": "q"},
         {"id": "2", "context": ["a"], "question": "q"},
-        {"id": "3", "context": "a\0b", "question": "\ud800"},
+        {"id": "3", "context": "\u200b", "question": "\ud800"},
     ]
     message = fails(write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows))), "predict")
     assert "id is no text: row 1 (bool)" in message and "context is no text: row 2 (list)" in message
-    assert "NUL character in context: row 3" in message and "surrogate pair in question: row 3" in message
+    assert "blank context: row 3" in message and "surrogate pair in question: row 3" in message
+
+
+def test_characters_that_no_reader_sees_are_taken_out_and_counted(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    family = "👨\u200d👩\u200d👧"  # one sign, by its joiners
+    lines = [f"1,\ufeff본\u200b문\x07 {family},질\u2060문,답\x85", '2,본문,"탭\t줄\n바꿈",답']
+    table = load_table(write(tmp_path / "a.csv", HEADER + "\n".join(lines)), "train", require_answers=True)
+    assert table[0]["context"] == f"본문 {family}" and table[0]["question"] == "질문" and table[0]["answers"] == ["답"]
+    assert table[1]["question"] == "탭\t줄\n바꿈"
+    assert table["removed"][:] == [5, 0]
+    assert "5 zero-width and control characters were taken out of 1 rows" in caplog.text
+
+
+def test_where_answers_stand_survives_cleaning(tmp_path: Path) -> None:
+    context = unicodedata.normalize("NFD", "서울과") + "\u200b 부산과 서울"
+    start = context.rindex("서울")
+    rows = [
+        {"answers": {"text": ["서울"], "answer_start": [start]}},
+        {"answers": {"text": ["서울"], "answer_start": [0]}},  # decomposed there, and the same after cleaning
+        {"answers": {"text": ["서울"], "answer_start": [3]}},  # it does not stand there
+        {"answers": ["서울"]},
+    ]
+    common = {"context": context, "question": "어디"}
+    lines = [json.dumps({"id": str(number), **common, **row}) for number, row in enumerate(rows)]
+    table = load_table(write(tmp_path / "a.jsonl", "\n".join(lines)), "train", require_answers=True)
+    assert table[0]["context"] == "서울과 부산과 서울"
+    assert table["answer_starts"][:] == [[8], [0], [-1], [-1]]
 
 
 def test_parquet_numbers_and_gaps(tmp_path: Path) -> None:
@@ -178,7 +217,10 @@ def test_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         ("owner/name:validation", "test", "validation"),
     ):
         table = load_table(source, part, require_answers=True)
-        assert table[0] == {"id": expected, "context": "a", "question": "q", "answers": ["갑"]}
+        assert table[0] == {
+            **{"id": expected, "context": "a", "question": "q"},
+            **{"answers": ["갑"], "answer_starts": [-1], "removed": 0},
+        }
     message = fails("owner/name", "test")
     assert "train, validation" in message and "owner/name:SPLIT" in message
 
@@ -203,3 +245,6 @@ def test_korquad(korquad_path: Path) -> None:
     golds = [unicodedata.normalize("NFC", answer["text"]) for answer in qa["answers"]]
     assert table[-1]["id"] == qa["id"] and table[-1]["answers"] == golds
     assert table[-1]["context"] == unicodedata.normalize("NFC", paragraph["context"])
+    for row in table:
+        for answer, start in zip(row["answers"], row["answer_starts"], strict=True):
+            assert row["context"].startswith(answer, start) and start >= 0
