@@ -81,7 +81,7 @@ def test_table_is_aligned_whatever_the_names() -> None:
         assert line[8 + len(name) :] == " " * (36 - columns) + "    50.00        50.00"
 
 
-@pytest.mark.parametrize("module", ["voting", "consensus", "tables"])
+@pytest.mark.parametrize("module", ["voting", "consensus", "pairwise", "tables"])
 def test_examples_in_the_docstrings(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"kqa_lightning.ensemble.{module}"))
     assert results.attempted and not results.failed
