@@ -5,7 +5,7 @@ when the second 가 of an answer counts as another character than the first.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain
+from itertools import chain, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,9 +53,7 @@ class AnswerTable:
         work = np.cumsum(self.sizes(first) + self.sizes(second))
         steps = np.arange(_AT_ONCE, work[-1], _AT_ONCE) if len(work) else []
         parts = [0, *np.searchsorted(work, steps), len(first)]
-        counts = [
-            self._shared(first[start:end], second[start:end]) for start, end in zip(parts, parts[1:], strict=False)
-        ]
+        counts = [self._shared(first[start:end], second[start:end]) for start, end in pairwise(parts)]
         return np.concatenate(counts)
 
     def f1(self, first: Integers, second: Integers) -> Floats:
