@@ -51,7 +51,7 @@ class AnswerTable:
     def shared(self, first: Integers, second: Integers) -> Integers:
         """How many characters the answers of each pair have in common, (pairs,)."""
         work = np.cumsum(self.sizes(first) + self.sizes(second))
-        steps = np.arange(_AT_ONCE, work[-1], _AT_ONCE) if len(work) else []
+        steps = np.arange(_AT_ONCE, work[-1] if len(work) else 0, _AT_ONCE)
         parts = [0, *np.searchsorted(work, steps), len(first)]
         counts = [self._shared(first[start:end], second[start:end]) for start, end in pairwise(parts)]
         return np.concatenate(counts)
