@@ -13,8 +13,8 @@ import pytest
 import kqa_lightning.ensemble
 from kqa_lightning.ensemble import Score, combine, evaluate, make_strategies
 from kqa_lightning.ensemble.evaluation import mark_answers
-from kqa_lightning.metrics.functional import char_f1, exact_match
 from kqa_lightning.errors import KQAError
+from kqa_lightning.metrics.functional import char_f1, exact_match
 
 ROOT = Path(__file__).parents[2]
 PREDICTIONS = {

@@ -36,7 +36,7 @@ def test_the_whole_summary() -> None:
         "                             char F1      95% interval  against 젬마     95% interval  exact match",
         "model   젬마                   90.00   [80.00, 100.00]                                       50.00",
         "model   a                      70.00    [65.50, 74.50]        -20.00  [-30.00, +0.10]        33.33",
-        "rule    f1_sum                 90.25                 -         +0.25                -         0.00  <- written",
+        "rule    f1_sum                 90.25                 -         +0.25                -         0.00  <- written",  # noqa: E501
         "oracle  best of the answers   100.00  [100.00, 100.00]        +10.00  [+5.00, +15.00]       100.00",
         "",
         "votes  questions   share",

@@ -72,24 +72,24 @@ def test_scores(folder: Path) -> None:
     assert (done.returncode, done.stderr) == (0, "")
     # By hand: gemma2 1, 8/11, 1, 1; nous 1/4, 3/5, 8/13, 1; eeve 1, 1, 0, 1.
     scores = [re.sub(r"\[[^]]*\]", "[…]", line) for line in done.stdout.splitlines()]
-    assert [line.split() for line in scores if line] == [
-        "out.csv: 4 answers by vote_priority from gemma2, nous, eeve".split(),
-        "4 questions; intervals from 4000 draws of 2 articles".split(),
-        "char F1 95% interval against gemma2 95% interval exact match".split(),
-        "model gemma2 93.18 […] 75.00".split(),
-        "model nous 61.63 […] -31.55 […] 25.00".split(),
-        "model eeve 75.00 […] -18.18 […] 75.00".split(),
-        "rule vote_priority 93.18 […] +0.00 […] 75.00 <- written".split(),
-        "rule vote_f1_sum 90.38 […] -2.80 […] 75.00".split(),
-        "rule f1_sum 90.38 […] -2.80 […] 75.00".split(),
-        "oracle best of the answers 100.00 […] +6.82 […] 100.00".split(),
-        "votes questions share".split(),
-        "3:0:0 1 25.0 %".split(),
-        "2:1:0 1 25.0 %".split(),
-        "1:1:1 2 50.0 %".split(),
-        "same answer gemma2 nous".split(),
-        "nous 25.0 %".split(),
-        "eeve 50.0 % 25.0 %".split(),
+    assert [" ".join(line.split()) for line in scores if line] == [
+        "out.csv: 4 answers by vote_priority from gemma2, nous, eeve",
+        "4 questions; intervals from 4000 draws of 2 articles",
+        "char F1 95% interval against gemma2 95% interval exact match",
+        "model gemma2 93.18 […] 75.00",
+        "model nous 61.63 […] -31.55 […] 25.00",
+        "model eeve 75.00 […] -18.18 […] 75.00",
+        "rule vote_priority 93.18 […] +0.00 […] 75.00 <- written",
+        "rule vote_f1_sum 90.38 […] -2.80 […] 75.00",
+        "rule f1_sum 90.38 […] -2.80 […] 75.00",
+        "oracle best of the answers 100.00 […] +6.82 […] 100.00",
+        "votes questions share",
+        "3:0:0 1 25.0 %",
+        "2:1:0 1 25.0 %",
+        "1:1:1 2 50.0 %",
+        "same answer gemma2 nous",
+        "nous 25.0 %",
+        "eeve 50.0 % 25.0 %",
     ]
 
 

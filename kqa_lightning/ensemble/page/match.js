@@ -8,19 +8,20 @@ const LONGEST_TABLE = 250000;
 
 /** The characters of a text that count: [{character, start, end}], lower case, with their place in the text. */
 function countedCharacters(text) {
-  const raw = [...text];
-  const whole = [...text.replace(QUOTES, " ").toLowerCase()];
-  // Lower-casing looks around (a final sigma), and rarely makes two characters of one.
-  const lowered = whole.length === raw.length ? whole : raw.map((character) => character.toLowerCase());
+  // As a whole: a final sigma looks around. One character rarely becomes two, but then it does so alone as well.
+  const lowered = [...text.replace(QUOTES, " ").toLowerCase()];
   const counted = [];
   let start = 0;
-  raw.forEach((character, place) => {
+  let from = 0;
+  for (const character of text) {
     const end = start + character.length;
-    for (const lower of lowered[place]) {
+    const until = from + [...character.toLowerCase()].length;
+    for (const lower of lowered.slice(from, until)) {
       if (!NOT_COUNTED.test(lower)) counted.push({ character: lower, start, end });
     }
     start = end;
-  });
+    from = until;
+  }
   return counted;
 }
 
@@ -98,8 +99,9 @@ function bestReference(answer, references) {
  * owners are the places of the answers a piece belongs to; ends those whose answer ends with it.
  */
 function markedPieces(article, answers) {
+  const counted = countedCharacters(article);
   const found = answers.flatMap((answer, owner) => (
-    occurrences(article, answer).map(([start, end]) => ({ start, end, owner }))
+    occurrences(article, counted, answer).map(([start, end]) => ({ start, end, owner }))
   ));
   const cuts = new Set([0, article.length, ...found.flatMap(({ start, end }) => [start, end])]);
   const places = [...cuts].sort((a, b) => a - b);
@@ -112,9 +114,8 @@ function markedPieces(article, answers) {
 
 const ownersOf = (found) => [...new Set(found.map(({ owner }) => owner))].sort((a, b) => a - b);
 
-/** Where an answer stands in an article: [[start, end]], not in the middle of a number. */
-function occurrences(article, answer) {
-  const counted = countedCharacters(article);
+/** Where an answer stands in an article with these counted characters: [[start, end]], not within a number. */
+function occurrences(article, counted, answer) {
   const wanted = countedCharacters(answer).map(({ character }) => character).join("");
   if (!wanted) return [];
   // Some characters are two units of a string long; every unit knows its character.
