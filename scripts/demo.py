@@ -20,6 +20,7 @@ from pathlib import Path
 from ensemble import main as run_ensemble
 
 from kqa_lightning.__main__ import main as run_command
+from kqa_lightning.ensemble.charts import draw_scores
 from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate
 from kqa_lightning.ensemble.gold import read_gold
 from kqa_lightning.ensemble.predictions import read_all_predictions
@@ -105,35 +106,6 @@ def format_table(base: EnsembleScores, tuned: EnsembleScores, parts: Sequence[En
     return "\n".join(lines)
 
 
-def draw(scores: dict[str, object], path: Path) -> None:
-    """The deck's bar chart: each model before and after fine-tuning, and the ensemble."""
-    import matplotlib
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
-
-    models, rules = scores["models"], scores["ensemble"]
-    assert isinstance(models, dict) and isinstance(rules, dict)
-    figure, axes = pyplot.subplots(figsize=(9, 4.5), layout="constrained")
-    places = range(len(models))
-    before = axes.bar([p - 0.2 for p in places], [m["base"] for m in models.values()], 0.4, color="#c3c9d4")
-    after = axes.bar([p + 0.2 for p in places], [m["tuned"] for m in models.values()], 0.4, color="#3b6fb6")
-    rule_places = range(len(models), len(models) + len(rules))
-    combined = axes.bar(rule_places, list(rules.values()), 0.6, color="#d9822b")
-    axes.axhline(float(str(scores["oracle"])), color="#555555", linestyle="--", linewidth=1)
-    for bars, label in ((before, "before"), (after, "fine-tuned"), (combined, "ensemble")):
-        axes.bar_label(bars, fmt="%.1f", padding=2)
-        bars.set_label(label)
-    axes.set_xticks(range(len(models) + len(rules)), [*models, *rules])
-    axes.set_ylim(0, 105)
-    axes.set_ylabel("character F1")
-    axes.set_title(f"Sample test split; dashed: best of the three answers ({scores['oracle']:.1f})")
-    axes.legend(loc="upper left", ncols=3)
-    axes.spines[["top", "right"]].set_visible(False)
-    figure.savefig(path, dpi=150)
-    pyplot.close(figure)
-
-
 def report(output: Path) -> None:
     """Score everything on the test split; write scores.json and scores.png, print the table."""
     unseen = unseen_questions()
@@ -142,7 +114,14 @@ def report(output: Path) -> None:
     base_scores, tuned_scores = evaluate(base, gold), evaluate(tuned, gold)
     scores = collect(base_scores, tuned_scores)
     (output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    draw(scores, output / "scores.png")
+    draw_scores(
+        output / "scores.png",
+        before={name: 100 * score.char_f1 for name, score in base_scores.models.items()},
+        after={name: 100 * score.char_f1 for name, score in tuned_scores.models.items()},
+        rules={name: 100 * score.char_f1 for name, score in tuned_scores.rules.items()},
+        oracle=100 * tuned_scores.oracle.char_f1,
+        title=f"Sample test split; dashed: best of the three answers ({100 * tuned_scores.oracle.char_f1:.1f})",
+    )
     parts = [score(tuned, unseen, wanted) for wanted in (False, True)]
     print(f"\n{format_table(base_scores, tuned_scores, parts)}")
 

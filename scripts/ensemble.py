@@ -1,41 +1,42 @@
-"""Combine the answers of several models into one submission, and score them where gold answers are known.
+"""Combine the answers of several models into one submission, score them, and show where they disagree.
 
     python scripts/ensemble.py gemma2=runs/gemma2/predictions.csv nous=runs/nous/predictions.csv \
-        eeve=runs/eeve/predictions.csv --strategy f1_sum --output submission.csv --gold test.csv
+        eeve=runs/eeve/predictions.csv --strategy f1_sum --output submission.csv --gold answers.csv \
+        --table test.csv --report report.html
 """
 
 import argparse
-import difflib
-import io
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NoReturn
 
-from kqa_lightning.ensemble.evaluation import evaluate, format_scores
-from kqa_lightning.ensemble.gold import read_gold
+from script_options import ScriptParser, run_script, tolerate_any_terminal
+
+from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.predictions import (
     check_output,
     parse_sources,
     read_all_predictions,
     write_predictions,
 )
+from kqa_lightning.ensemble.questions import (
+    ARTICLE,
+    GOLD,
+    Question,
+    check_articles,
+    number_articles,
+    read_questions,
+)
 from kqa_lightning.ensemble.strategies import STRATEGIES, combine, make_strategies
 from kqa_lightning.ensemble.tables import nfc
 from kqa_lightning.errors import KQAError
 
-
-class _Parser(argparse.ArgumentParser):
-    def error(self, message: str) -> NoReturn:
-        raise KQAError(message)
+Answers = Mapping[str, Mapping[str, str]]  # {model or strategy: {id: answer}}
 
 
-def make_parser() -> argparse.ArgumentParser:
+def make_parser() -> ScriptParser:
     """The options of the script."""
-    parser = _Parser(
-        description="Combine the answers of several models into one submission.",
-        allow_abbrev=False,
-    )
+    parser = ScriptParser("Combine the answers of several models into one submission.")
     parser.add_argument(
         "predictions",
         nargs="*",
@@ -59,59 +60,110 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--gold",
         metavar="TABLE",
-        help="print what each model, each strategy and the oracle score against these answers: a CSV or TSV "
-        "with the columns id and answer, a JSONL, a KorQuAD JSON, or 'sample', the bundled test split",
+        help="print what each model, each strategy and the oracle score against these answers, with intervals, "
+        "and how far the models agree: a CSV, TSV, JSONL or Parquet file with the columns id and answer, a "
+        "KorQuAD JSON, or 'sample', the bundled test split",
+    )
+    parser.add_argument(
+        "--table",
+        metavar="TABLE",
+        help="the articles, for intervals over articles and for the report: columns id, context and question, "
+        "in the same forms as --gold (default: the columns of the --gold table, where it has them)",
+    )
+    parser.add_argument(
+        "--report",
+        metavar="FILE",
+        type=Path,
+        help="an HTML page to write, to read every question on which the models disagree",
     )
     return parser
 
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
-    """The options given; an unknown one is refused, with the nearest that exists."""
-    parser = make_parser()
-    options, unknown = parser.parse_known_intermixed_args(arguments)
-    if unknown:
-        flag = unknown[0].partition("=")[0]
-        known = [f"--{name}" for name in vars(options) if name != "predictions"]
-        nearest = difflib.get_close_matches(flag, known, n=1, cutoff=0)
-        raise KQAError(f"there is no option {flag}; did you mean {nearest[0]}?")
-    if not (options.output or options.gold):
-        raise KQAError("nothing to do: --output FILE writes a submission, --gold TABLE prints scores")
+    """The options given, with something to do among them."""
+    options = make_parser().parse(arguments)
+    if not (options.output or options.gold or options.report):
+        raise KQAError(
+            "nothing to do: --output FILE writes a submission, --gold TABLE prints scores, --report FILE writes a page"
+        )
     return options
 
 
-def run(options: argparse.Namespace) -> None:
-    """Read and check everything, then write, then print."""
-    sources = parse_sources(options.predictions)
-    strategy = make_strategies(list(sources), options.priority)[options.strategy]
+def check_files(options: argparse.Namespace, sources: Sequence[Path]) -> None:
+    """Refuse, before any work is done, outputs that could not be written."""
+    tables = [Path(table) for table in (options.gold, options.table) if table]
     if options.output:
-        gold_files = [Path(options.gold)] if options.gold else []
-        check_output(options.output, [*sources.values(), *gold_files])
-    predictions = read_all_predictions(sources)
-    scores = None
+        check_output(options.output, [*sources, *tables])
+    if options.report:
+        check_output(options.report, [*sources, *tables], flag="--report")
+        if options.output and options.report.resolve() == options.output.resolve():
+            raise KQAError(f"--report {options.report}: that is the --output; name another file")
+
+
+def read_tables(
+    options: argparse.Namespace, questions: Sequence[str]
+) -> tuple[dict[str, Question], dict[str, tuple[str, ...]] | None]:
+    """Articles and questions by id, as far as a table has them, and the gold answers where they are given."""
+    table, gold = {}, None
     if options.gold:
-        questions = next(iter(predictions.values()))
-        scores = evaluate(predictions, read_gold(options.gold, questions), options.priority)
+        table = read_questions("--gold", options.gold, GOLD)
+        gold = gold_answers(table, questions, options.gold)
+    if options.table:
+        table = read_questions("--table", options.table, ARTICLE)
+        check_articles(table, questions, options.table)
+    return table, gold
+
+
+def summarize(
+    predictions: Answers,
+    rules: Answers,
+    table: Mapping[str, Question],
+    gold: Mapping[str, Sequence[str]],
+    written: str | None,
+) -> str:
+    """The scores and the agreement of the models as text."""
+    from kqa_lightning.ensemble.agreement import measure_agreement
+    from kqa_lightning.ensemble.bootstrap import compare
+    from kqa_lightning.ensemble.evaluation import mark
+    from kqa_lightning.ensemble.summary import format_summary
+
+    marks = mark(predictions, rules, gold)
+    articles = number_articles(table, next(iter(predictions.values())))
+    agreement = measure_agreement(predictions)
+    return format_summary(marks.scores, compare(marks, articles), agreement, articles is not None, written)
+
+
+def run(arguments: Sequence[str] | None) -> None:
+    """Read and check everything, then write, then print."""
+    options = parse(arguments)
+    sources = parse_sources(options.predictions)
+    strategies = make_strategies(list(sources), options.priority)
+    check_files(options, list(sources.values()))
+    predictions = read_all_predictions(sources)
+    table, gold = read_tables(options, list(next(iter(predictions.values()))))
+    every = gold or options.report
+    rules = {name: combine(predictions, strategies[name]) for name in (strategies if every else [options.strategy])}
+    written = options.strategy if options.output else None
+    summary = summarize(predictions, rules, table, gold, written) if gold else None
+    if options.report:
+        from kqa_lightning.ensemble.report import report_data, write_report
+
+        data = report_data(predictions, rules, table, gold, options.strategy)
+        write_report(options.report, data)
+        print(f"{options.report}: {len(data['questions'])} of {data['total']} questions, where the models disagree")
     if options.output:
-        answers = combine(predictions, strategy)
+        answers = rules[options.strategy]
         write_predictions(options.output, answers)
         print(f"{options.output}: {len(answers)} answers by {options.strategy} from {', '.join(sources)}")
-    if scores:
-        print(format_scores(scores, written=options.strategy if options.output else None))
+    if summary:
+        print(summary)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the script and return its exit status: 2 with one line on stderr where the input is wrong."""
-    try:
-        run(parse(arguments))
-    except KQAError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
-    return 0
+    return run_script(run, arguments)
 
 
 if __name__ == "__main__":
-    # A terminal that knows no Hangul shows escapes; it does not stop the work.
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")
+    tolerate_any_terminal()
     sys.exit(main())

@@ -1,9 +1,27 @@
 """From the answers of several models to one submission, and what that is worth; imports no torch."""
 
-from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate, format_scores
-from kqa_lightning.ensemble.gold import read_gold
-from kqa_lightning.ensemble.predictions import read_all_predictions, read_predictions, write_predictions
-from kqa_lightning.ensemble.strategies import STRATEGIES, Strategy, combine, make_strategies
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from kqa_lightning.ensemble.agreement import measure_agreement
+    from kqa_lightning.ensemble.bootstrap import compare
+    from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate, mark
+    from kqa_lightning.ensemble.gold import read_gold
+    from kqa_lightning.ensemble.pairwise import pairwise_f1
+    from kqa_lightning.ensemble.predictions import read_all_predictions, read_predictions, write_predictions
+    from kqa_lightning.ensemble.strategies import STRATEGIES, Strategy, combine, make_strategies
+
+_NAMES = {
+    "agreement": ("measure_agreement",),
+    "bootstrap": ("compare",),
+    "evaluation": ("EnsembleScores", "Score", "evaluate", "mark"),
+    "gold": ("read_gold",),
+    "pairwise": ("pairwise_f1",),
+    "predictions": ("read_all_predictions", "read_predictions", "write_predictions"),
+    "strategies": ("STRATEGIES", "Strategy", "combine", "make_strategies"),
+}
+_HOMES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "STRATEGIES",
@@ -11,11 +29,21 @@ __all__ = [
     "Score",
     "Strategy",
     "combine",
+    "compare",
     "evaluate",
-    "format_scores",
     "make_strategies",
+    "mark",
+    "measure_agreement",
+    "pairwise_f1",
     "read_all_predictions",
     "read_gold",
     "read_predictions",
     "write_predictions",
 ]
+
+
+def __getattr__(name: str) -> object:
+    """Import a public name on first use: whoever only combines answers waits for no numpy."""
+    if name in _HOMES:
+        return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

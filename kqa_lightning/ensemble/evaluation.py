@@ -1,12 +1,14 @@
 """What models, ensemble rules and the best possible choice score against gold answers."""
 
 import math
-import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 
-from kqa_lightning.ensemble.strategies import make_strategies
-from kqa_lightning.metrics.functional import char_f1, exact_match
+import numpy as np
+
+from kqa_lightning.ensemble.pairwise import AnswerTable, Floats
+from kqa_lightning.ensemble.strategies import combine, make_strategies
 
 
 @dataclass(frozen=True)
@@ -39,6 +41,38 @@ class EnsembleScores:
     questions: int
 
 
+@dataclass(frozen=True)
+class Marks:
+    """The scores of one answer to each question, each (questions,) and from 0 to 1."""
+
+    char_f1: Floats
+    exact_match: Floats
+
+    @property
+    def mean(self) -> Score:
+        """The score over all questions."""
+        return Score(*(math.fsum(marks) / len(marks) for marks in (self.char_f1, self.exact_match)))
+
+
+@dataclass(frozen=True)
+class EnsembleMarks:
+    """The scores of one set of predictions, question by question; what is what as in `EnsembleScores`."""
+
+    models: dict[str, Marks]
+    rules: dict[str, Marks]
+    oracle: Marks
+
+    @property
+    def scores(self) -> EnsembleScores:
+        """The means over the questions."""
+        return EnsembleScores(
+            models={name: marks.mean for name, marks in self.models.items()},
+            rules={name: marks.mean for name, marks in self.rules.items()},
+            oracle=self.oracle.mean,
+            questions=len(self.oracle.char_f1),
+        )
+
+
 def evaluate(
     predictions: Mapping[str, Mapping[str, str]],
     gold: Mapping[str, Sequence[str]],
@@ -55,56 +89,58 @@ def evaluate(
         KQAError: no model has the name `priority`.
     """
     strategies = make_strategies(list(predictions), priority)
-    models: dict[str, list[_Marks]] = {name: [] for name in predictions}
-    rules: dict[str, list[_Marks]] = {name: [] for name in strategies}
-    oracle: list[_Marks] = []
-    for question in next(iter(predictions.values())):
-        answers = [by_id[question] for by_id in predictions.values()]
-        marks = [(char_f1(answer, gold[question]), exact_match(answer, gold[question])) for answer in answers]
-        for name, mark in zip(predictions, marks, strict=True):
-            models[name].append(mark)
-        for name, strategy in strategies.items():
-            rules[name].append(marks[strategy.choose(answers)])
-        oracle.append((max(f1 for f1, _ in marks), max(match for _, match in marks)))
-    return EnsembleScores(
-        models={name: _mean(marks) for name, marks in models.items()},
-        rules={name: _mean(marks) for name, marks in rules.items()},
-        oracle=_mean(oracle),
-        questions=len(oracle),
-    )
+    rules = {name: combine(predictions, strategy) for name, strategy in strategies.items()}
+    return mark(predictions, rules, gold).scores
 
 
-_Marks = tuple[float, float]  # character F1 and exact match of one answer
-
-
-def _mean(marks: Sequence[_Marks]) -> Score:
-    return Score(*(math.fsum(column) / len(marks) for column in zip(*marks, strict=True)))
-
-
-def format_scores(scores: EnsembleScores, written: str | None = None) -> str:
-    """The scores as an aligned text table, in points of 100.
+def mark(
+    predictions: Mapping[str, Mapping[str, str]],
+    rules: Mapping[str, Mapping[str, str]],
+    gold: Mapping[str, Sequence[str]],
+) -> EnsembleMarks:
+    """Score every answer of the models and of the rules.
 
     Args:
-        scores: what to show.
-        written: the strategy to mark as the one that was written to a file.
+        predictions: {model: {id: answer}}, every model with the same ids.
+        rules: {strategy: {id: answer}}, with the same ids.
+        gold: {id: gold answers} of at least these ids.
     """
-    rows = [
-        *(("model", name, score) for name, score in scores.models.items()),
-        *(("rule", name, score) for name, score in scores.rules.items()),
-        ("oracle", "best of the answers", scores.oracle),
-    ]
-    width = max(_columns(name) for _, name, _ in rows)
-    lines = [f"{scores.questions} questions".ljust(width + 10) + "char F1  exact match"]
-    for kind, name, score in rows:
-        mark = "  <- written" if kind == "rule" and name == written else ""
-        name += " " * (width - _columns(name))
-        lines.append(f"{kind:8}{name}{100 * score.char_f1:9.2f}{100 * score.exact_match:13.2f}{mark}")
-    return "\n".join(lines)
-
-
-def _columns(text: str) -> int:
-    """The columns a text takes on a terminal: Hangul syllables and wide signs two, combining marks none."""
-    return sum(
-        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
-        for character in text
+    questions = list(next(iter(predictions.values())))
+    systems = [[by_id[question] for question in questions] for by_id in (*predictions.values(), *rules.values())]
+    marks = mark_answers(systems, [gold[question] for question in questions])
+    models = marks[: len(predictions)]
+    return EnsembleMarks(
+        models=dict(zip(predictions, models, strict=True)),
+        rules=dict(zip(rules, marks[len(predictions) :], strict=True)),
+        oracle=Marks(
+            np.max([model.char_f1 for model in models], axis=0),
+            np.max([model.exact_match for model in models], axis=0),
+        ),
     )
+
+
+def mark_answers(systems: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> list[Marks]:
+    """Score several lists of answers to the same questions.
+
+    Args:
+        systems: lists of one answer a question.
+        gold: of each question its gold answers, of which the best counts.
+
+    Raises:
+        ValueError: a question has no gold answer.
+    """
+    counts = [len(answers) for answers in gold]
+    if not all(counts):
+        raise ValueError("no gold answer to compare with: leave such a question out of the score")
+    table = AnswerTable(chain(*systems, *gold))
+    golds, starts = table.numbers(chain(*gold)), np.cumsum([0, *counts[:-1]])
+    marks = []
+    for answers in systems:
+        given = np.repeat(table.numbers(answers), counts)
+        marks.append(
+            Marks(
+                np.maximum.reduceat(table.f1(given, golds), starts),
+                np.maximum.reduceat((given == golds).astype(np.float64), starts),
+            )
+        )
+    return marks

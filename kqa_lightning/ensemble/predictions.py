@@ -12,18 +12,25 @@ from kqa_lightning.ensemble.tables import first_few, nfc, read_table
 from kqa_lightning.errors import KQAError
 
 
-def parse_sources(arguments: Sequence[str]) -> dict[str, Path]:
-    """``NAME=FILE`` arguments as {name: file}, in their order; at least two, each name once."""
+def parse_sources(arguments: Sequence[str], flag: str = "", least: int = 2) -> dict[str, Path]:
+    """``NAME=FILE`` arguments as {name: file}, in their order, each name once.
+
+    Args:
+        arguments: what was given.
+        flag: the option that they were given to, for messages.
+        least: how many there must be.
+    """
     sources: dict[str, Path] = {}
     for argument in arguments:
+        shown = f"{flag} {argument!r}".strip()
         name, separator, path = argument.partition("=")
         name = nfc(name.strip())
         if not (name and separator and path.strip()):
-            raise KQAError(f"{argument!r}: prediction files are given as NAME=FILE")
+            raise KQAError(f"{shown}: prediction files are given as NAME=FILE")
         if name in sources:
-            raise KQAError(f"{argument!r}: the name {name!r} is given twice; each model needs its own")
+            raise KQAError(f"{shown}: the name {name!r} is given twice; each model needs its own")
         sources[name] = Path(path)
-    if len(sources) < 2:
+    if len(sources) < least:
         raise KQAError(f"an ensemble needs at least two prediction files, {len(sources)} given: NAME=FILE NAME=FILE")
     return sources
 
@@ -65,20 +72,20 @@ def _check_same_ids(path: Path, ids: Mapping[str, str], other_path: Path, other_
         raise KQAError(f"{path} and {other_path} answer different questions; {'; '.join(differences)}")
 
 
-def check_output(output: Path, inputs: Sequence[Path]) -> None:
+def check_output(output: Path, inputs: Sequence[Path], flag: str = "--output") -> None:
     """Refuse, before any work is done, a file that could not be written or that is one of the inputs."""
     folder = output.absolute().parent
     if not folder.is_dir():
-        raise KQAError(f"--output {output}: there is no folder {folder}")
+        raise KQAError(f"{flag} {output}: there is no folder {folder}")
     if not os.access(folder, os.W_OK):
-        raise KQAError(f"--output {output}: the folder {folder} cannot be written to")
+        raise KQAError(f"{flag} {output}: the folder {folder} cannot be written to")
     try:
         if output.exists() and not output.is_file():
-            raise KQAError(f"--output {output}: that is not a file")
+            raise KQAError(f"{flag} {output}: that is not a file")
         if output.exists() and any(source.exists() and output.samefile(source) for source in inputs):
-            raise KQAError(f"--output {output}: that is an input; name another file")
+            raise KQAError(f"{flag} {output}: that is an input; name another file")
     except OSError as error:  # a name that is too long, for one
-        raise KQAError(f"--output {output}: cannot be written ({error.strerror or error})") from error
+        raise KQAError(f"{flag} {output}: cannot be written ({error.strerror or error})") from error
 
 
 def write_predictions(output: Path, answers: Mapping[str, str]) -> None:

@@ -27,6 +27,18 @@ def count_votes(answers: Sequence[str]) -> dict[str, list[int]]:
     return votes
 
 
+def vote_pattern(answers: Sequence[str]) -> tuple[int, ...]:
+    """How the votes are spread: the votes of each distinct answer, most first, filled with zeros to one a model.
+
+    An abstention is no vote, so that a pattern can add up to less than the number of models.
+
+    >>> vote_pattern(["25명", "1710명", "25명."]), vote_pattern(["25명", "", "25명"])
+    ((2, 1, 0), (2, 0, 0))
+    """
+    votes = sorted((len(places) for places in count_votes(answers).values()), reverse=True)
+    return (*votes, *[0] * (len(answers) - len(votes)))
+
+
 def most_voted(votes: Mapping[str, Sequence[int]]) -> list[str]:
     """The answers with the highest number of votes: one where there is a majority, several at a tie.
 

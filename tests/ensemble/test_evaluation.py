@@ -1,16 +1,20 @@
-"""Scores of models, rules and the oracle, worked by hand, and the table they are printed in."""
+"""Scores of models, rules and the oracle, worked by hand."""
 
 import doctest
 import importlib
+import pkgutil
+import random
 import subprocess
 import sys
-import unicodedata
 from pathlib import Path
 
 import pytest
 
-from kqa_lightning.ensemble import EnsembleScores, Score, combine, evaluate, format_scores, make_strategies
+import kqa_lightning.ensemble
+from kqa_lightning.ensemble import Score, combine, evaluate, make_strategies
+from kqa_lightning.ensemble.evaluation import mark_answers
 from kqa_lightning.errors import KQAError
+from kqa_lightning.metrics.functional import char_f1, exact_match
 
 ROOT = Path(__file__).parents[2]
 PREDICTIONS = {
@@ -51,42 +55,42 @@ def test_written_answers_score_as_reported() -> None:
         assert evaluate({"written": written}, GOLD).models["written"] == scores.rules[name]
 
 
-def test_table_is_aligned_with_korean_names() -> None:
-    scores = EnsembleScores(
-        models={"젬마": Score(0.5, 1 / 3), "a": Score(1.0, 1.0)},
-        rules={"f1_sum": Score(0.90252, 0.0)},
-        oracle=Score(1.0, 1.0),
-        questions=3,
-    )
-    assert format_scores(scores, written="f1_sum").splitlines() == [
-        "3 questions                  char F1  exact match",
-        "model   젬마                   50.00        33.33",
-        "model   a                     100.00       100.00",
-        "rule    f1_sum                 90.25         0.00  <- written",
-        "oracle  best of the answers   100.00       100.00",
-    ]
+def test_marks_equal_the_pure_functions() -> None:
+    chance = random.Random(3)
+    texts = ["".join(chance.choices("가나다 '.", k=chance.randint(0, 5))) for _ in range(600)]
+    gold = [chance.choices(texts, k=chance.randint(1, 4)) for _ in range(200)]
+    systems = [chance.choices(texts, k=200) for _ in range(3)]
+    for answers, marks in zip(systems, mark_answers(systems, gold), strict=True):
+        assert marks.char_f1.tolist() == [char_f1(one, golds) for one, golds in zip(answers, gold, strict=True)]
+        assert marks.exact_match.tolist() == [exact_match(one, golds) for one, golds in zip(answers, gold, strict=True)]
 
 
-def test_table_is_aligned_whatever_the_names() -> None:
-    names = [
-        "gemma2",
-        "이브",
-        "ｗｉｄｅ",
-        unicodedata.normalize("NFD", "é"),
-        "a name longer than any of the others",
-    ]
-    scores = EnsembleScores({name: Score(0.5, 0.5) for name in names}, {}, Score(1.0, 1.0), 1)
-    for name, line in zip(names, format_scores(scores).splitlines()[1:-1], strict=True):
-        columns = sum({"W": 2, "F": 2}.get(unicodedata.east_asian_width(c), 1) for c in name if c != "\u0301")
-        assert line[8 + len(name) :] == " " * (36 - columns) + "    50.00        50.00"
+def test_questions_without_gold_are_no_zeros() -> None:
+    with pytest.raises(ValueError, match="no gold answer to compare with"):
+        mark_answers([["가", "나"]], [["가"], []])
 
 
-@pytest.mark.parametrize("module", ["voting", "consensus", "tables"])
+@pytest.mark.parametrize("module", ["agreement", "consensus", "pairwise", "tables", "text_tables", "voting"])
 def test_examples_in_the_docstrings(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"kqa_lightning.ensemble.{module}"))
     assert results.attempted and not results.failed
 
 
-def test_imports_no_torch() -> None:
-    check = "import sys, kqa_lightning.ensemble; assert not {'torch', 'datasets', 'numpy'} & set(sys.modules)"
+def test_no_module_imports_torch() -> None:
+    names = [
+        module.name for module in pkgutil.walk_packages(kqa_lightning.ensemble.__path__, "kqa_lightning.ensemble.")
+    ]
+    assert "kqa_lightning.ensemble.report" in names and "kqa_lightning.ensemble.page" in names
+    check = f"import sys, {', '.join(names)}; assert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+def test_whoever_only_combines_waits_for_no_numpy() -> None:
+    check = "import sys; from kqa_lightning.ensemble import combine, read_gold; assert 'numpy' not in sys.modules"
+    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+
+
+def test_every_public_name_is_there() -> None:
+    assert all(getattr(kqa_lightning.ensemble, name) for name in kqa_lightning.ensemble.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        kqa_lightning.ensemble.nothing  # noqa: B018

@@ -57,28 +57,38 @@ def test_questions_without_gold_are_listed(tmp_path: Path) -> None:
         read_gold(empty, ["1"])
 
 
+def test_an_answer_that_is_missing_is_no_gold(tmp_path: Path) -> None:
+    source = write(tmp_path, "a.jsonl", '{"id": "1", "answer": null}\n{"id": "2", "answer": 14}\n')
+    assert read_gold(source) == {"2": ("14",)}
+
+
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("a.csv", "id,context\n1,글\n", "missing or repeated: answer; found: id, context"),
-        ("a.csv", "id,answer\n1,가\n1,나\n", r"repeated ids: 1 \(line 2, line 3\)"),
-        ("a.jsonl", '{"id": "1", "answer": "가"}\n{"id": "1", "answer": "나"}\n', r"1 \(line 1, line 2\)"),
-        ("a.jsonl", '{"id": "1", "answer": "가"}\n{"id": "2"\n', "line 2: not well-formed JSON"),
-        ("a.jsonl", '{"id": "1", "candidates": []}\n', 'line 1: needs {"id"'),
-        ("a.jsonl", '{"id": "1", "answer": null}\n', "line 1: needs"),
-        ("a.jsonl", "[]\n", "line 1: needs"),
-        ("a.jsonl", "", "there are no rows"),
-        ("a.json", "{", "line 1: not well-formed JSON"),
-        ("a.json", '{"data": 3}', "not in KorQuAD's form"),
-        ("a.json", "[]", "not in KorQuAD's form"),
-        ("a.json", korquad({"id": "1", "answers": [{"text": 3}]}), "not in KorQuAD's form"),
-        ("a.json", korquad(*[{"id": "1", "answers": []}] * 2), r"1 \(question 1, question 2\)"),
+        ("a.csv", "id,context\n1,글\n", "no column 'answer' or 'answers'; found: 'id', 'context'"),
+        ("a.csv", "answer\n가\n", "no column 'id'; found: 'answer'"),
+        ("a.csv", "id,answer\n", "there are no rows"),
+        ("a.csv", "id,answer\n1,가\n1,나\n", r"repeated id: row 2 \(1 of row 1\)"),
+        ("a.csv", "id,answer\n1,가\n ,나\n", "blank id: row 2"),
+        ("a.csv", "id,answer\n1,가\n2,14일, 5\n", r"row 2 \(line 3: 3 fields instead of 2\)"),
+        ("a.jsonl", '{"id": "1", "answer": "가"}\n{"id": "1", "answer": "나"}\n', "repeated id: row 2"),
+        ("a.jsonl", '{"id": "1", "answer": "가"}\n{"id": "2"\n', r"broken JSON: row 2 \(line 2"),
+        ("a.jsonl", '{"id": "1", "candidates": []}\n', "no column 'answer' or 'answers'; found: 'id', 'candidates'"),
+        ("a.jsonl", '{"id": "1", "answers": [["가"]]}\n', r"answer is no text: row 1 \(list\)"),
+        ("a.jsonl", "[]\n", "no JSON object: row 1"),
+        ("a.jsonl", "", "is empty"),
+        ("a.json", "{", "broken JSON"),
+        ("a.json", '{"data": 3}', "neither KorQuAD"),
+        ("a.json", "[]", "there are no rows"),
+        ("a.json", korquad(*[{"id": "1", "answers": []}] * 2), r"repeated id: row 2 \(1 of row 1\)"),
+        ("a.txt", "id,answer\n1,가\n", "unknown extension '.txt'"),
     ],
 )
 def test_bad_gold(name: str, content: str, message: str, tmp_path: Path) -> None:
+    source = write(tmp_path, name, content)
     with pytest.raises(KQAError, match=message) as caught:
-        read_gold(write(tmp_path, name, content))
-    assert "\n" not in str(caught.value)
+        read_gold(source)
+    assert str(caught.value).startswith(f"--gold {source}") and "\n" not in str(caught.value)
 
 
 def test_missing_gold(tmp_path: Path) -> None:

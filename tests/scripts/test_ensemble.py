@@ -1,6 +1,8 @@
 """The script as a user runs it: a real process for every way in and every error."""
 
+import json
 import os
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -16,11 +18,12 @@ FILES = {
     "nous.csv": "id,answer\nQ1,1710명\nQ2,14일\nQ3,선거사범의 공소시효\n007,NA\n",
     "eeve.csv": 'id,answer\nQ1,25명.\nQ2,"14일, 다섯 차례"\nQ3,선거 수사의 연속성\n007,NA\n',
     "gold.csv": "id,context,question,answer\nQ1,글,?,25명\nQ2,글,?,'14일, 다섯 차례'\n"
-    "Q3,글,?,공소시효\n007,글,?,NA\nX,글,?,x\n".replace("'", '"'),
+    "Q3,다른 글,?,공소시효\n007,다른 글,?,NA\nX,글,?,x\n".replace("'", '"'),
     "fewer.csv": "id,answer\nQ1,25명\nQ2,14일\nZ9,가\n",
     "headless.csv": "Q1,25명\nQ2,14일\n",
     "twice.csv": "id,answer\nQ1,25명\nQ1,14일\n",
     "blank.csv": "id,answer\nQ1,25명\n ,14일\n",
+    "half.tsv": "id\tcontext\nQ1\t글\nQ3\t글\n",
     "short_gold.csv": "id,answer\nQ1,25명\nQ3,공소시효\n",
 }
 THREE = ("gemma2=gemma2.csv", "nous=nous.csv", "eeve=eeve.csv")
@@ -68,17 +71,46 @@ def test_scores(folder: Path) -> None:
     done = ensemble(folder, *THREE, "--gold", "gold.csv", "--strategy", "vote_priority", "--output", "out.csv")
     assert (done.returncode, done.stderr) == (0, "")
     # By hand: gemma2 1, 8/11, 1, 1; nous 1/4, 3/5, 8/13, 1; eeve 1, 1, 0, 1.
-    assert done.stdout.splitlines() == [
+    scores = [re.sub(r"\[[^]]*\]", "[…]", line) for line in done.stdout.splitlines()]
+    assert [" ".join(line.split()) for line in scores if line] == [
         "out.csv: 4 answers by vote_priority from gemma2, nous, eeve",
-        "4 questions                  char F1  exact match",
-        "model   gemma2                 93.18        75.00",
-        "model   nous                   61.63        25.00",
-        "model   eeve                   75.00        75.00",
-        "rule    vote_priority          93.18        75.00  <- written",
-        "rule    vote_f1_sum            90.38        75.00",
-        "rule    f1_sum                 90.38        75.00",
-        "oracle  best of the answers   100.00       100.00",
+        "4 questions; intervals from 4000 draws of 2 articles",
+        "char F1 95% interval against gemma2 95% interval exact match",
+        "model gemma2 93.18 […] 75.00",
+        "model nous 61.63 […] -31.55 […] 25.00",
+        "model eeve 75.00 […] -18.18 […] 75.00",
+        "rule vote_priority 93.18 […] +0.00 […] 75.00 <- written",
+        "rule vote_f1_sum 90.38 […] -2.80 […] 75.00",
+        "rule f1_sum 90.38 […] -2.80 […] 75.00",
+        "oracle best of the answers 100.00 […] +6.82 […] 100.00",
+        "votes questions share",
+        "3:0:0 1 25.0 %",
+        "2:1:0 1 25.0 %",
+        "1:1:1 2 50.0 %",
+        "same answer gemma2 nous",
+        "nous 25.0 %",
+        "eeve 50.0 % 25.0 %",
     ]
+
+
+def test_articles_come_from_the_table_named(folder: Path) -> None:
+    (folder / "articles.csv").write_text("id,context\n" + "".join(f"{i},{i}\n" for i in ("Q1", "Q2", "Q3", "007")))
+    of_the_gold_table = ensemble(folder, *THREE, "--gold", "gold.csv").stdout
+    of_the_other = ensemble(folder, *THREE, "--gold", "gold.csv", "--table", "articles.csv").stdout
+    assert "draws of 2 articles" in of_the_gold_table and "draws of 4 articles" in of_the_other
+    (folder / "bare.csv").write_text("id,answer\nQ1,25명\nQ2,14일\nQ3,가\n007,NA\n", encoding="utf-8")
+    assert "draws of single questions" in ensemble(folder, *THREE, "--gold", "bare.csv").stdout
+
+
+def test_report(folder: Path) -> None:
+    done = ensemble(folder, *THREE, "--table", "gold.csv", "--report", "report.html", "--strategy", "vote_f1_sum")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == "report.html: 3 of 4 questions, where the models disagree\n"
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    data = json.loads(re.search(r'id="data">(.*?)</script>', page)[1])
+    assert {question["id"] for question in data["questions"]} == {"Q1", "Q2", "Q3"}
+    assert data["strategies"][data["shown"]] == "vote_f1_sum" and not data["hasGold"]
+    assert {entry.name for entry in folder.iterdir()} == {*FILES, "report.html"}
 
 
 def test_scores_alone_write_nothing(folder: Path) -> None:
@@ -122,6 +154,13 @@ WRONG = {
     ),
     "missing value": ([*THREE, "--gold"], "argument --gold: expected one argument"),
     "missing gold": ([*THREE, "--gold", "none.csv"], "none.csv: there is no such file"),
+    "missing table": ([*THREE, "--table", "none.csv"], "--table none.csv: there is no such file"),
+    "table without articles": ([*THREE, "--table", "short_gold.csv"], "--table short_gold.csv has no column 'context'"),
+    "table without ids": ([*THREE, "--table", "half.tsv"], "--table half.tsv: no article for the ids Q2, 007"),
+    "report where an input is": ([*THREE, "--report", "nous.csv"], "--report nous.csv: that is an input"),
+    "report where the output is": ([*THREE, "--report", "./submission.csv"], "that is the --output; name another"),
+    "report without a folder": ([*THREE, "--report", "no/r.html"], "--report no/r.html: there is no folder"),
+    "report on wrong gold": ([*THREE, "--report", "r.html", "--gold", "short_gold.csv"], "no gold answer for"),
     "gold without ids": ([*THREE, "--gold", "short_gold.csv"], "no gold answer for the ids Q2, 007"),
 }
 
@@ -142,7 +181,7 @@ def test_wrong_input(folder: Path, arguments: list[str], message: str) -> None:
         (["--output", "nous.csv"], "--output nous.csv: that is an input; name another file"),
         (["--output", "gold.csv", "--gold", "gold.csv"], "--output gold.csv: that is an input"),
         (["--output"], "argument --output: expected one argument"),
-        ([], "nothing to do: --output FILE writes a submission, --gold TABLE prints scores"),
+        ([], "nothing to do: --output FILE writes a submission, --gold TABLE prints scores, --report"),
     ],
 )
 def test_wrong_output(folder: Path, arguments: list[str], message: str) -> None:
@@ -161,12 +200,18 @@ def assert_refused(folder: Path, arguments: list[str], message: str) -> None:
 def test_help_names_every_option(folder: Path) -> None:
     done = ensemble(folder, "--help")
     assert done.returncode == 0
-    assert all(option in done.stdout for option in ("NAME=FILE", "--strategy", "--priority", "--output", "--gold"))
+    options = ("NAME=FILE", "--strategy", "--priority", "--output", "--gold", "--table", "--report")
+    assert all(option in done.stdout for option in options)
 
 
-def test_loads_no_torch() -> None:
-    check = f"import runpy, sys; runpy.run_path({str(SCRIPT)!r}); assert 'torch' not in sys.modules"
-    subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
+def test_loads_no_torch(folder: Path) -> None:
+    arguments = [*THREE, "--gold", "gold.csv", "--report", "report.html", "--output", "out.csv"]
+    check = (
+        f"import sys; sys.path.insert(0, {str(SCRIPT.parent)!r}); import ensemble;"
+        f"assert ensemble.main({arguments!r}) == 0; assert not {{'torch', 'datasets'}} & set(sys.modules)"
+    )
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    subprocess.run([sys.executable, "-c", check], cwd=folder, env=environment, check=True, capture_output=True)
 
 
 def test_a_hundred_thousand_questions_take_seconds(tmp_path: Path) -> None:

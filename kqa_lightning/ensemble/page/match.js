@@ -1,0 +1,142 @@
+"use strict";
+// What two texts have in common, by the rules of kqa_lightning/metrics/functional.py. No DOM in here.
+
+const QUOTES = /['"《》<>〈〉()‘’]/g;
+// White space as Python's str.split() sees it, and the punctuation that the metric deletes.
+const NOT_COUNTED = /[\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000!-/:-@[-`{-~《》〈〉‘’]/;
+const LONGEST_TABLE = 250000;
+
+/** The characters of a text that count: [{character, start, end}], lower case, with their place in the text. */
+function countedCharacters(text) {
+  // As a whole: a final sigma looks around. One character rarely becomes two, but then it does so alone as well.
+  const lowered = [...text.replace(QUOTES, " ").toLowerCase()];
+  const counted = [];
+  let start = 0;
+  let from = 0;
+  for (const character of text) {
+    const end = start + character.length;
+    const until = from + [...character.toLowerCase()].length;
+    for (const lower of lowered.slice(from, until)) {
+      if (!NOT_COUNTED.test(lower)) counted.push({ character: lower, start, end });
+    }
+    start = end;
+    from = until;
+  }
+  return counted;
+}
+
+/** Of each counted character of an answer, whether F1 finds it in the reference: those in the same order first. */
+function matchedCharacters(answer, reference) {
+  const matched = commonSubsequence(answer, reference);
+  const left = new Map();
+  for (const { character } of reference) left.set(character, (left.get(character) || 0) + 1);
+  answer.forEach(({ character }, place) => {
+    if (matched[place]) left.set(character, left.get(character) - 1);
+  });
+  answer.forEach(({ character }, place) => {
+    if (!matched[place] && left.get(character) > 0) {
+      matched[place] = true;
+      left.set(character, left.get(character) - 1);
+    }
+  });
+  return matched;
+}
+
+/** Which characters of one list belong to its longest common subsequence with another; none where that is long work. */
+function commonSubsequence(one, other) {
+  const taken = one.map(() => false);
+  const width = other.length + 1;
+  if ((one.length + 1) * width > LONGEST_TABLE) return taken;
+  const longest = new Uint32Array((one.length + 1) * width);
+  for (let i = 1; i <= one.length; i++) {
+    for (let j = 1; j <= other.length; j++) {
+      longest[i * width + j] = one[i - 1].character === other[j - 1].character
+        ? longest[(i - 1) * width + j - 1] + 1
+        : Math.max(longest[(i - 1) * width + j], longest[i * width + j - 1]);
+    }
+  }
+  for (let i = one.length, j = other.length; i > 0 && j > 0;) {
+    if (one[i - 1].character === other[j - 1].character) {
+      taken[i - 1] = true;
+      i--;
+      j--;
+    } else if (longest[(i - 1) * width + j] >= longest[i * width + j - 1]) i--;
+    else j--;
+  }
+  return taken;
+}
+
+/** An answer in pieces, [{text, kind}]: "hit" and "miss" count, "plain" does not. */
+function colouredPieces(answer, reference) {
+  const counted = countedCharacters(answer);
+  const matched = matchedCharacters(counted, countedCharacters(reference));
+  const kinds = new Map(counted.map(({ start }, index) => [start, matched[index] ? "hit" : "miss"]));
+  const pieces = [];
+  let start = 0;
+  for (const character of answer) {
+    const kind = kinds.get(start) || "plain";
+    const last = pieces[pieces.length - 1];
+    if (last && last.kind === kind) last.text += character;
+    else pieces.push({ text: character, kind });
+    start += character.length;
+  }
+  return pieces;
+}
+
+/** The reference, of several, that shares most with an answer: the one that F1 counts. */
+function bestReference(answer, references) {
+  const counted = countedCharacters(answer);
+  const f1 = (reference) => {
+    const other = countedCharacters(reference);
+    const shared = matchedCharacters(counted, other).filter(Boolean).length;
+    return shared ? (2 * shared) / (counted.length + other.length) : 0;
+  };
+  return references.reduce((best, reference) => (f1(reference) > f1(best) ? reference : best));
+}
+
+/**
+ * An article in pieces, [{text, owners, ends}], where answers stand in it, whatever the spaces and punctuation.
+ * owners are the places of the answers a piece belongs to; ends those whose answer ends with it.
+ */
+function markedPieces(article, answers) {
+  const counted = countedCharacters(article);
+  const found = answers.flatMap((answer, owner) => (
+    occurrences(article, counted, answer).map(([start, end]) => ({ start, end, owner }))
+  ));
+  const cuts = new Set([0, article.length, ...found.flatMap(({ start, end }) => [start, end])]);
+  const places = [...cuts].sort((a, b) => a - b);
+  return places.slice(1).map((end, index) => ({
+    text: article.slice(places[index], end),
+    owners: ownersOf(found.filter((one) => one.start < end && one.end > places[index])),
+    ends: ownersOf(found.filter((one) => one.end === end)),
+  }));
+}
+
+const ownersOf = (found) => [...new Set(found.map(({ owner }) => owner))].sort((a, b) => a - b);
+
+/** Where an answer stands in an article with these counted characters: [[start, end]], not within a number. */
+function occurrences(article, counted, answer) {
+  const wanted = countedCharacters(answer).map(({ character }) => character).join("");
+  if (!wanted) return [];
+  // Some characters are two units of a string long; every unit knows its character.
+  const units = counted.flatMap((one) => Array.from({ length: one.character.length }, () => one));
+  const text = counted.map(({ character }) => character).join("");
+  const places = [];
+  for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
+    const start = units[at].start;
+    const end = units[at + wanted.length - 1].end;
+    if (!cutsNumber(article, start) && !cutsNumber(article, end)) places.push([start, end]);
+  }
+  return places;
+}
+
+/** Whether a place in a text lies between the digits of one number: 1|4, 1|,400, 3.|5. */
+function cutsNumber(text, place) {
+  const before = text.slice(Math.max(0, place - 2), place);
+  const after = text.slice(place, place + 2);
+  return (/[0-9][.,]?$/.test(before) && /^[0-9]/.test(after)) || (/[0-9]$/.test(before) && /^[.,][0-9]/.test(after));
+}
+
+if (typeof module !== "undefined") {
+  module.exports = { countedCharacters, matchedCharacters, colouredPieces, bestReference, markedPieces };
+}

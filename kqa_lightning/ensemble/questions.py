@@ -1,0 +1,116 @@
+"""Articles, questions and gold answers by id, from any table that `data.readers` reads or the bundled sample."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from kqa_lightning.assets import SAMPLE, sample_table
+from kqa_lightning.data.problems import Problems
+from kqa_lightning.data.readers import RawTable, read_file
+from kqa_lightning.ensemble.tables import first_few, nfc
+from kqa_lightning.errors import KQAError
+from kqa_lightning.files import user_path
+
+GOLD = ("answer", "answers")  # the names of a column of gold answers
+ARTICLE = ("context",)
+
+
+@dataclass(frozen=True)
+class Question:
+    """A row of a table, its text in NFC.
+
+    Attributes:
+        context: the article, None where the table has none.
+        question: None where the table has none.
+        answers: the gold answers, none of them blank.
+    """
+
+    context: str | None = None
+    question: str | None = None
+    answers: tuple[str, ...] = ()
+
+
+def read_questions(flag: str, source: str, needed: tuple[str, ...]) -> dict[str, Question]:
+    """The rows of a table by id, in its order.
+
+    Args:
+        flag: the option that names the table, for messages.
+        source: a CSV, TSV, JSONL or Parquet file with the columns id, context, question and answer (or answers),
+            a KorQuAD/SQuAD ``.json``, or ``sample``, the bundled test split.
+        needed: names of one column, any of which will do, that the table must have besides its ids.
+
+    Raises:
+        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
+    """
+    problems = Problems(f"{flag} {source}")
+    table = read_file(sample_table("test") if source == SAMPLE else user_path(source), problems)
+    for names in (("id",), needed):
+        if table.columns and not set(names) & set(table.columns):
+            found = first_few(map(repr, table.columns))
+            raise KQAError(f"{problems.source} has no column {' or '.join(map(repr, names))}; found: {found}")
+    questions = _by_id(table, problems)
+    problems.raise_any()
+    if not questions:
+        raise KQAError(f"{problems.source}: there are no rows in it")
+    return questions
+
+
+def check_articles(table: Mapping[str, Question], questions: Iterable[str], source: str) -> None:
+    """Refuse a table of articles that has none for some of the questions.
+
+    Raises:
+        KQAError: the message lists their ids.
+    """
+    missing = [question for question in questions if question not in table or table[question].context is None]
+    if missing:
+        raise KQAError(f"--table {source}: no article for the ids {first_few(missing)}")
+
+
+def number_articles(table: Mapping[str, Question], questions: Iterable[str]) -> list[int] | None:
+    """Of each question the number of its article, from 0; None where the table has no article of any of them.
+
+    A question without an article counts as one of its own.
+    """
+    contexts = [table[question].context if question in table else None for question in questions]
+    if not any(contexts):
+        return None
+    # A number is an int and a context a str: no question without an article can be taken for another's.
+    keys: list[int | str] = [place if context is None else context for place, context in enumerate(contexts)]
+    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    return [numbers[key] for key in keys]
+
+
+def _by_id(table: RawTable, problems: Problems) -> dict[str, Question]:
+    questions: dict[str, Question] = {}
+    rows: dict[str, int] = {}
+    for number, record in table.rows:
+        name = _text(record.get("id"), "id", number, problems)
+        if name is None:
+            problems.add("blank id", number)
+        elif (first := rows.setdefault(name, number)) != number:
+            problems.add("repeated id", number, f"{first_few([name])} of row {first}")
+        else:
+            context, question = (_text(record.get(key), key, number, problems) for key in ("context", "question"))
+            answers = _answers(record, number, problems)
+            questions[name] = Question(context and nfc(context), question and nfc(question), answers)
+    return questions
+
+
+def _answers(record: Mapping[str, Any], row: int, problems: Problems) -> tuple[str, ...]:
+    """The gold answers of a row: a text, a list of texts, or SQuAD's ``{"text": [...]}``; without blank ones."""
+    value = record["answers"] if "answers" in record else record.get("answer")
+    if isinstance(value, Mapping):
+        value = value.get("text")
+    values = value if isinstance(value, list) else [value]
+    texts = (_text(one, "answer", row, problems) for one in values)
+    return tuple(nfc(text) for text in texts if text is not None)
+
+
+def _text(value: Any, name: str, row: int, problems: Problems) -> str | None:
+    """A cell as text, None where it is blank; what is neither text nor a number is noted."""
+    if value is None or value != value:  # NaN is the missing number of a Parquet table
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        problems.add(f"{name} is no text", row, type(value).__name__)
+        return None
+    return str(value) if str(value).strip() else None

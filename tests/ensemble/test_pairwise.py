@@ -1,0 +1,58 @@
+"""The vectorised character F1 against the pure function, bit for bit."""
+
+import random
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kqa_lightning.ensemble import pairwise
+from kqa_lightning.ensemble.pairwise import AnswerTable, pairwise_f1
+from kqa_lightning.metrics.functional import char_f1, exact_match
+
+TRICKY = st.text(st.sampled_from("가나다가 '.,%《aA1١ΣσİßABC\u200b\u0301😀"), max_size=12) | st.text(max_size=6)
+
+
+def random_answers(count: int) -> list[str]:
+    chance = random.Random(1)
+    alphabets = ["가나", "가나다라마바 ", "0123456789,.억원", "ab AB'"]
+    return ["".join(chance.choices(chance.choice(alphabets), k=chance.randint(0, 12))) for _ in range(count)]
+
+
+@given(st.lists(st.tuples(TRICKY, TRICKY), max_size=20))
+def test_equals_the_pure_function(pairs: list[tuple[str, str]]) -> None:
+    first, second = [a for a, _ in pairs], [b for _, b in pairs]
+    assert pairwise_f1(first, second).tolist() == [char_f1(a, b) for a, b in pairs]
+
+
+def test_equals_the_pure_function_on_many() -> None:
+    first, second = random_answers(20_000), random_answers(20_001)[1:]
+    assert pairwise_f1(first, second).tolist() == [char_f1(a, b) for a, b in zip(first, second, strict=True)]
+
+
+def test_long_work_is_done_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
+    first, second = random_answers(300), random_answers(301)[1:]
+    whole = pairwise_f1(first, second)
+    for characters in (1, 7, 100):
+        monkeypatch.setattr(pairwise, "_AT_ONCE", characters)
+        np.testing.assert_array_equal(pairwise_f1(first, second), whole)
+
+
+def test_numbers_are_equal_where_answers_match() -> None:
+    answers = random_answers(300)
+    numbers = AnswerTable(answers).numbers(answers)
+    for one, a in zip(numbers, answers, strict=True):
+        for other, b in zip(numbers, answers, strict=True):
+            assert (one == other) == bool(exact_match(a, b))
+
+
+def test_nothing_to_compare() -> None:
+    assert pairwise_f1([], []).shape == (0,)
+    assert AnswerTable([]).numbers([]).shape == (0,)
+    assert pairwise_f1(["", "?"], ["", "가"]).tolist() == [0.0, 0.0]
+
+
+def test_lists_of_different_length_are_no_pairs() -> None:
+    with pytest.raises(ValueError, match="there are 1 and 2"):
+        pairwise_f1(["가"], ["가", "나"])

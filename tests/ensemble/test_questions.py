@@ -1,0 +1,66 @@
+"""Articles and questions from the tables that the data package reads."""
+
+import math
+import unicodedata
+from pathlib import Path
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+from kqa_lightning.ensemble.questions import ARTICLE, GOLD, Question, check_articles, number_articles, read_questions
+from kqa_lightning.errors import KQAError
+
+
+def test_rows_are_composed_text(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    decomposed = unicodedata.normalize("NFD", "한국")
+    path.write_text(f"id,context,question,answer\n001,{decomposed},누구?,NA\n2, ,,\n", encoding="utf-8")
+    assert read_questions("--table", str(path), ARTICLE) == {
+        "001": Question("한국", "누구?", ("NA",)),
+        "2": Question(None, None, ()),
+    }
+
+
+def test_parquet_with_numbers_and_missing_values(tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    columns = {"id": [1, 2], "context": ["글", None], "answers": [["가", " "], []], "question": [math.nan, 3.5]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    assert read_questions("--gold", str(path), GOLD) == {"1": Question("글", None, ("가",)), "2": Question(None, "3.5")}
+
+
+def test_sample_and_korquad(korquad_path: Path) -> None:
+    sample = read_questions("--table", "sample", ARTICLE)
+    assert all(row.context and row.question and row.answers for row in sample.values())
+    korquad = read_questions("--table", str(korquad_path), ARTICLE)
+    numbers = number_articles(korquad, korquad)
+    assert numbers is not None and (len(numbers), max(numbers) + 1) == (
+        5774,
+        len({q.context for q in korquad.values()}),
+    )
+
+
+def test_questions_of_one_article_have_its_number() -> None:
+    table = {"1": Question("글"), "2": Question("다른 글"), "3": Question("글"), "4": Question(), "5": Question("0")}
+    assert number_articles(table, ["3", "4", "none", "2", "1", "5"]) == [0, 1, 2, 3, 0, 4]
+    assert number_articles(table, ["4", "none"]) is None
+
+
+def test_a_table_of_articles_needs_one_for_each_question(tmp_path: Path) -> None:
+    table = {"1": Question("글"), "2": Question()}
+    check_articles(table, ["1"], "a.csv")
+    with pytest.raises(KQAError, match=r"^--table a.csv: no article for the ids 2, 3$"):
+        check_articles(table, ["1", "2", "3"], "a.csv")
+    path = tmp_path / "a.csv"
+    path.write_text("id,question\n1,왜?\n", encoding="utf-8")
+    with pytest.raises(KQAError, match=r"^--table .*a.csv has no column 'context'; found: 'id', 'question'$"):
+        read_questions("--table", str(path), ARTICLE)
+
+
+@pytest.mark.parametrize("column", ["context", "question", "id"])
+def test_what_is_no_text_is_refused(column: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.parquet"
+    rows = {"id": ["1", "2"], "context": ["글", "글"], "question": ["왜?", "왜?"]} | {column: [True, False]}
+    pyarrow.parquet.write_table(pyarrow.table(rows), path)
+    with pytest.raises(KQAError, match=rf"{column} is no text: rows 1 \(bool\), 2 \(bool\)"):
+        read_questions("--table", str(path), ARTICLE)
