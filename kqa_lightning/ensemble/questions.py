@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from kqa_lightning.assets import SAMPLE, sample_table
+from kqa_lightning.data.cleaning import clean
 from kqa_lightning.data.problems import Problems
 from kqa_lightning.data.readers import RawTable, read_file
-from kqa_lightning.ensemble.tables import first_few, nfc
+from kqa_lightning.ensemble.tables import first_few
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
 
@@ -17,7 +18,7 @@ ARTICLE = ("context",)
 
 @dataclass(frozen=True)
 class Question:
-    """A row of a table, its text in NFC.
+    """A row of a table, its text cleaned as the models' is.
 
     Attributes:
         context: the article, None where the table has none.
@@ -92,7 +93,7 @@ def _by_id(table: RawTable, problems: Problems) -> dict[str, Question]:
         else:
             context, question = (_text(record.get(key), key, number, problems) for key in ("context", "question"))
             answers = _answers(record, number, problems)
-            questions[name] = Question(context and nfc(context), question and nfc(question), answers)
+            questions[name] = Question(context and clean(context)[0], question and clean(question)[0], answers)
     return questions
 
 
@@ -103,7 +104,7 @@ def _answers(record: Mapping[str, Any], row: int, problems: Problems) -> tuple[s
         value = value.get("text")
     values = value if isinstance(value, list) else [value]
     texts = (_text(one, "answer", row, problems) for one in values)
-    return tuple(nfc(text) for text in texts if text is not None)
+    return tuple(clean(text)[0] for text in texts if text is not None)
 
 
 def _text(value: Any, name: str, row: int, problems: Problems) -> str | None:

@@ -64,3 +64,10 @@ def test_what_is_no_text_is_refused(column: str, tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table(rows), path)
     with pytest.raises(KQAError, match=rf"{column} is no text: rows 1 \(bool\), 2 \(bool\)"):
         read_questions("--table", str(path), ARTICLE)
+
+
+def test_texts_are_cleaned_as_those_that_models_see(tmp_path: Path) -> None:
+    path = tmp_path / "gold.csv"
+    path.write_text("id,context,answer\n1,본\u200b문,한\u200b글\ufeff\n", encoding="utf-8")
+    (question,) = read_questions("--gold", str(path), GOLD).values()
+    assert (question.context, question.answers) == ("본문", ("한글",))
