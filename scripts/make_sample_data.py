@@ -20,6 +20,8 @@ ARTICLES: dict[Split, int] = {"train": 440, "val": 90, "test": 140}
 ID_FORMATS: dict[Split, str] = {"train": "TRAIN_{:05d}", "val": "VAL_{:04d}", "test": "TEST_{:04d}"}
 # How many articles in a hundred get so many questions.
 QUESTION_COUNTS = {2: 20, 3: 25, 4: 25, 5: 18, 6: 12}
+# Shorter than the longest that the bases have read: room enough for two or three companies with their values.
+MAX_SENTENCES = 6
 SAMPLE = Path(__file__).parents[1] / "kqa_lightning" / "assets" / "sample"
 COLUMNS = ("id", "context", "question", "answer")
 PATTERN_COLUMNS = ("id", "sentence_pattern", "question_pattern", "unseen")
@@ -30,7 +32,8 @@ def make_articles(split: Split, seed: int) -> list[Article]:
     generator = NewsGenerator(seed, split)
     rng = random.Random(f"questions-{split}-{seed}")
     counts = [count for count, share in QUESTION_COUNTS.items() for _ in range(share)]
-    return [generator.article(counts[int(rng.random() * len(counts))]) for _ in range(ARTICLES[split])]
+    sizes = (counts[int(rng.random() * len(counts))] for _ in range(ARTICLES[split]))
+    return [generator.article(size, MAX_SENTENCES) for size in sizes]
 
 
 def _write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
