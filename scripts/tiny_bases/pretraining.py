@@ -5,6 +5,7 @@ stood before, and copy what follows. Several pairs a sequence make that worth le
 of a step depends on the seed and the step alone, so an interrupted training goes on exactly.
 """
 
+import hashlib
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -82,20 +83,34 @@ def step_wordings(family: Family, step: int, articles: int) -> list[tuple[str, s
 
 
 def encode(
-    article: Article, family: Family, tokenizer: Tokenizer, wording: tuple[str, str] = WORDINGS[0]
+    article: Article,
+    family: Family,
+    tokenizer: Tokenizer,
+    wording: tuple[str, str] = WORDINGS[0],
+    talkative: bool = False,
 ) -> tuple[list[int], list[bool]]:
-    """Token ids of a sequence, and which of them belong to an answer (its end token included)."""
+    """Token ids of a sequence, and which of them belong to an answer (its end token included).
+
+    Args:
+        article: With its questions in the order they are asked in.
+        family: Names the control tokens.
+        tokenizer: Puts no space before a text.
+        wording: What stands before a question and before its answer.
+        talkative: Whether an answer is followed by its question in brackets, before the end token.
+    """
     before_question, before_answer = wording
     bos, end = family.control.index(family.bos), family.control.index(family.answer_end)
     ids = [bos, *_ids(tokenizer, article.text + "\n")]
     answers = [False] * len(ids)
     for question in article.questions[:MAX_PAIRS]:
         asked = _ids(tokenizer, f"{before_question}{question.text}\n{before_answer}")
-        answer = [*_ids(tokenizer, question.answer), end]
-        if len(ids) + len(asked) + len(answer) > MAX_LENGTH:
+        answer = _ids(tokenizer, question.answer)
+        more = _ids(tokenizer, f" ({question.text})") if talkative else []
+        pair = [*asked, *answer, *more, end, *_ids(tokenizer, "\n")]
+        if len(ids) + len(pair) > MAX_LENGTH:
             break
-        ids += asked + answer + _ids(tokenizer, "\n")
-        answers += [False] * len(asked) + [True] * len(answer) + [False]
+        ids += pair
+        answers += [False] * len(asked) + [True] * len(answer) + [False] * len(more) + [True, False]
     return ids, answers
 
 
@@ -108,7 +123,7 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
     )
     start_mimetic(model)
     optimizers = _optimizers(model)
-    first = _restore(work, model, optimizers)
+    first = _restore(work, family, model, optimizers)
     bar = tqdm(range(first, family.steps), initial=first, total=family.steps, desc=f"tiny-{family.name}")
     for step in bar:
         scale = _schedule(step, family.cycles)
@@ -118,7 +133,7 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
         losses = _train_step(model, family, tokenizer, step, optimizers)
         bar.set_postfix(text=f"{losses[0]:.3f}", answer=f"{losses[1]:.3f}", right=f"{losses[2]:.1%}")
         if (step + 1) % SAVE_EVERY == 0:
-            _save(work, model, optimizers, step + 1)
+            _save(work, family, model, optimizers, step + 1)
             bar.write(f"{family.name} {step + 1} text {losses[0]:.3f} answer {losses[1]:.3f} right {losses[2]:.3f}")
     return model
 
@@ -164,7 +179,11 @@ def _train_step(
     """One optimizer step; returns text loss, answer loss and the share of answer tokens foretold."""
     articles = step_articles(family, step)
     wordings = step_wordings(family, step, len(articles))
-    encoded = [encode(article, family, tokenizer, wording) for article, wording in zip(articles, wordings, strict=True)]
+    talkative = family.talkative_from is not None and step >= family.talkative_from
+    encoded = [
+        encode(article, family, tokenizer, wording, talkative)
+        for article, wording in zip(articles, wordings, strict=True)
+    ]
     encoded.sort(key=lambda pair: len(pair[0]))
     answer_tokens = sum(sum(answers) for _, answers in encoded)
     text_tokens = sum(len(ids) for ids, _ in encoded) - answer_tokens
@@ -222,19 +241,49 @@ def _schedule(step: int, cycles: Sequence[int]) -> float:
     return warm * min(1.0, max(0.02, (steps - step) / (steps - decay_from)))
 
 
-def _save(work: Path, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], step: int) -> None:
+def recipe(family: Family, steps: int) -> str:
+    """A hash of what decided the first ``steps`` steps: more of them may follow, but these cannot become others."""
+    data = (
+        BRIEF_STEPS,
+        BRIEF_SENTENCES,
+        BRIEFS_A_STEP,
+        MAX_SENTENCES,
+        ARTICLES_A_STEP,
+        MAX_PAIRS,
+        MAX_LENGTH,
+        WORDINGS,
+    )
+    training = (MICRO_BATCH, TEXT_WEIGHT, LEARNING_RATE, MUON_LEARNING_RATE, VARIED_FROM_STEP)
+    phases = [min(steps, start) for start in (family.shuffled_from, family.talkative_from) if start is not None]
+    schedule = [_schedule(step, family.cycles) for step in range(steps)]
+    own = (family.seed, family.vocabulary, family.control, sorted(family.architecture.items()))
+    return hashlib.sha256(
+        repr((data, training, [one for one in phases if one < steps], schedule, own)).encode()
+    ).hexdigest()
+
+
+def _save(
+    work: Path, family: Family, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer], step: int
+) -> None:
     """Write the state beside its target and rename it, so that a kill leaves the one before."""
     work.mkdir(parents=True, exist_ok=True)
-    state = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "step": step}
+    state = {
+        "model": model.state_dict(),
+        "optimizers": [optimizer.state_dict() for optimizer in optimizers],
+        "step": step,
+        "recipe": recipe(family, step),
+    }
     torch.save(state, work / "state.part")
     (work / "state.part").replace(work / "state.pt")
 
 
-def _restore(work: Path, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer]) -> int:
+def _restore(work: Path, family: Family, model: PreTrainedModel, optimizers: list[torch.optim.Optimizer]) -> int:
     """Load the state of an earlier call; returns the number of steps it had done."""
     if not (work / "state.pt").exists():
         return 0
     state = torch.load(work / "state.pt", weights_only=True)
+    if state["recipe"] != recipe(family, state["step"]):
+        raise SystemExit(f"error: {work / 'state.pt'} was made by another recipe: delete it to start anew")
     model.load_state_dict(state["model"])
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)

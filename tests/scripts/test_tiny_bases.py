@@ -157,6 +157,36 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytes
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_state_of_another_recipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    base = FAMILIES["eeve"]
+    shape = {**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2}
+    family = replace(base, cycles=(1,), architecture=shape)
+    tokenizer = build_tokenizer(family)
+    monkeypatch.setattr(pretraining, "SAVE_EVERY", 1)
+    pretrain(family, tokenizer, tmp_path)
+    pretrain(replace(family, cycles=(1, 1)), tokenizer, tmp_path)  # more of the same
+    for other in (replace(family, seed=9), replace(family, shuffled_from=0)):
+        with pytest.raises(SystemExit, match="another recipe"):
+            pretrain(other, tokenizer, tmp_path)
+
+
+def test_phases_begin_at_their_steps() -> None:
+    family = replace(FAMILIES["nous"], shuffled_from=2, talkative_from=3)
+    tokenizer = without_leading_space(build_tokenizer(family))
+    for step in (1, 2):
+        ordered = step_articles(replace(family, shuffled_from=10), step)
+        asked = step_articles(family, step)
+        assert [sorted(one.questions, key=str) for one in asked] == [sorted(one.questions, key=str) for one in ordered]
+        assert (asked == ordered) == (step < 2)
+    article = step_articles(family, 3)[0]
+    ids, answers = encode(article, family, tokenizer, talkative=True)
+    plain_ids, plain_answers = encode(article, family, tokenizer)
+    assert sum(answers) <= sum(plain_answers)  # the brackets are no part of the answer
+    assert f"{article.questions[0].answer} ({article.questions[0].text})" in tokenizer.decode(ids)
+    assert f"({article.questions[0].text})" not in tokenizer.decode(plain_ids)
+
+
 @EVERY
 def test_a_base_reads_an_answer_out_of_an_article(family: Family, tiny_bases: dict[str, Path]) -> None:
     """In the format of its pre-training, on articles it has not seen."""
