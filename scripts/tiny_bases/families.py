@@ -124,7 +124,7 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1900, 700, 1500),
+            cycles=(1900, 700),
             shuffled_from=1900,
             talkative_from=None,
             vocabulary=1216,
@@ -147,9 +147,9 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            cycles=(1900, 700, 500),
+            cycles=(1900, 700),
             shuffled_from=1900,
-            talkative_from=2600,
+            talkative_from=None,
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",
