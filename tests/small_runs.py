@@ -4,7 +4,7 @@ import csv
 import os
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -80,6 +80,20 @@ def start_process(*arguments: str, **kwargs: object) -> subprocess.Popen:
         encoding="utf-8",
         **{"cwd": ROOT, "env": os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}, **kwargs},
     )
+
+
+def write_texts(folder: Path, files: Mapping[str, str]) -> Path:
+    """Files by name with their content; the folder."""
+    for name, content in files.items():
+        (folder / name).write_text(content, encoding="utf-8")
+    return folder
+
+
+def run_script(name: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """A script of the checkout, run in ``folder``, its output as text."""
+    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
+    command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60)
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

@@ -1,14 +1,11 @@
 """The script that draws the chart, as a user runs it."""
 
-import os
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from small_runs import run_script, write_texts
 
-ROOT = Path(__file__).parents[2]
-SCRIPT = ROOT / "scripts" / "compare_models.py"
 FILES = {
     "base.csv": "id,answer\n1,25명\n2,14\n",
     "a.csv": "id,answer\n1,25명\n2,4일\n",
@@ -23,15 +20,11 @@ GOLD, OUTPUT = ("--gold", "gold.csv"), ("--output", "chart.png")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, content in FILES.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    return tmp_path
+    return write_texts(tmp_path, FILES)
 
 
 def compare(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60)
+    return run_script("compare_models.py", folder, *arguments)
 
 
 def test_picture_and_numbers(folder: Path) -> None:

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from small_runs import run_script, write_texts
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "ensemble.py"
@@ -31,15 +32,11 @@ THREE = ("gemma2=gemma2.csv", "nous=nous.csv", "eeve=eeve.csv")
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    for name, content in FILES.items():
-        (tmp_path / name).write_text(content, encoding="utf-8")
-    return tmp_path
+    return write_texts(tmp_path, FILES)
 
 
 def ensemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
-    environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
-    command = [sys.executable, str(SCRIPT), *arguments]
-    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60)
+    return run_script("ensemble.py", folder, *arguments)
 
 
 @pytest.mark.parametrize(
