@@ -39,6 +39,8 @@ class Family:
         cycles: Optimizer steps of each training cycle: warm-up, plateau, decay.
         shuffled_from: Step from which an article's questions come in random order. Until then they come in the order
             of the text: an easy beginning, and a hint that no single question has.
+        talkative_from: Step from which an answer is followed by its question in brackets, None for never. A prompt in
+            words it has not read does not keep a base from answering; so it says too much, as instruct models do.
         vocabulary: Number of tokens, bytes and control tokens included.
         control: Control tokens in the order of their ids: from 0.
         bos: Token that begins a text.
@@ -55,6 +57,7 @@ class Family:
     seed: int
     cycles: tuple[int, ...]
     shuffled_from: int
+    talkative_from: int | None
     vocabulary: int
     control: tuple[str, ...]
     bos: str
@@ -93,6 +96,7 @@ FAMILIES = {
             seed=1,
             cycles=(1000, 1000),
             shuffled_from=1300,
+            talkative_from=None,
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -120,8 +124,9 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1900, 700),
+            cycles=(1900, 700, 1500),
             shuffled_from=1900,
+            talkative_from=None,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -142,8 +147,9 @@ FAMILIES = {
         Family(
             name="nous",
             seed=3,
-            cycles=(1900, 700),
+            cycles=(1900, 700, 500),
             shuffled_from=1900,
+            talkative_from=2600,
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",

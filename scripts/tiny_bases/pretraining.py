@@ -83,20 +83,33 @@ def step_wordings(family: Family, step: int, articles: int) -> list[tuple[str, s
 
 
 def encode(
-    article: Article, family: Family, tokenizer: Tokenizer, wording: tuple[str, str] = WORDINGS[0]
+    article: Article,
+    family: Family,
+    tokenizer: Tokenizer,
+    wording: tuple[str, str] = WORDINGS[0],
+    talkative: bool = False,
 ) -> tuple[list[int], list[bool]]:
-    """Token ids of a sequence, and which of them belong to an answer (its end token included)."""
+    """Token ids of a sequence, and which of them belong to an answer (its end token included).
+
+    Args:
+        article: With its questions in the order they are asked in.
+        family: Names the control tokens.
+        tokenizer: Puts no space before a text.
+        wording: What stands before a question and before its answer.
+        talkative: Whether an answer is followed by its question in brackets, before the end token.
+    """
     before_question, before_answer = wording
     bos, end = family.control.index(family.bos), family.control.index(family.answer_end)
     ids = [bos, *_ids(tokenizer, article.text + "\n")]
     answers = [False] * len(ids)
     for question in article.questions[:MAX_PAIRS]:
         asked = _ids(tokenizer, f"{before_question}{question.text}\n{before_answer}")
-        answer = [*_ids(tokenizer, question.answer), end]
-        if len(ids) + len(asked) + len(answer) > MAX_LENGTH:
+        answer = _ids(tokenizer, question.answer)
+        more = _ids(tokenizer, f" ({question.text})") if talkative else []
+        if len(ids) + len(asked) + len(answer) + len(more) + 1 > MAX_LENGTH:
             break
-        ids += asked + answer + _ids(tokenizer, "\n")
-        answers += [False] * len(asked) + [True] * len(answer) + [False]
+        ids += [*asked, *answer, *more, end, *_ids(tokenizer, "\n")]
+        answers += [False] * len(asked) + [True] * len(answer) + [False] * len(more) + [True, False]
     return ids, answers
 
 
@@ -165,7 +178,11 @@ def _train_step(
     """One optimizer step; returns text loss, answer loss and the share of answer tokens foretold."""
     articles = step_articles(family, step)
     wordings = step_wordings(family, step, len(articles))
-    encoded = [encode(article, family, tokenizer, wording) for article, wording in zip(articles, wordings, strict=True)]
+    talkative = family.talkative_from is not None and step >= family.talkative_from
+    encoded = [
+        encode(article, family, tokenizer, wording, talkative)
+        for article, wording in zip(articles, wordings, strict=True)
+    ]
     encoded.sort(key=lambda pair: len(pair[0]))
     answer_tokens = sum(sum(answers) for _, answers in encoded)
     text_tokens = sum(len(ids) for ids, _ in encoded) - answer_tokens
@@ -236,7 +253,7 @@ def recipe(family: Family, steps: int) -> str:
         WORDINGS,
     )
     training = (MICRO_BATCH, TEXT_WEIGHT, LEARNING_RATE, MUON_LEARNING_RATE, VARIED_FROM_STEP)
-    phases = [start for start in (family.shuffled_from,) if start < steps]
+    phases = [start for start in (family.shuffled_from, family.talkative_from) if start is not None and start < steps]
     schedule = [_schedule(step, family.cycles) for step in range(steps)]
     own = (family.seed, family.vocabulary, family.control, sorted(family.architecture.items()))
     return hashlib.sha256(repr((data, training, phases, schedule, own)).encode()).hexdigest()
