@@ -66,6 +66,30 @@ class AnswerTable:
         total = self.sizes(first) + self.sizes(second)
         return 2 * self.shared(first, second) / np.maximum(total, 1)
 
+    def f1_within(self, sets: Integers) -> Floats:
+        """Character F1 of every answer of a set with every one of the same set, itself included.
+
+        Args:
+            sets: numbers of answers, (sets, answers).
+
+        Returns:
+            F1, (sets, answers, answers).
+        """
+        count, answers = sets.shape
+        sizes = self.sizes(sets.ravel())
+        owner, characters = np.divmod(self._keys(sets.ravel()), self._kinds)
+        keys = np.sort((owner // answers * self._kinds + characters) * answers + owner % answers)
+        # Each set numbers the characters that occur in it from 0: few enough for a matrix of answers by characters.
+        spots, answer = np.divmod(keys, answers)
+        owning = spots // self._kinds
+        local = np.cumsum(np.diff(spots, prepend=-1) != 0) - 1
+        local -= local[np.searchsorted(owning, np.arange(count))[owning]]
+        holds = np.zeros((count, answers, int(local.max(initial=0)) + 1), np.float32)
+        holds[owning, answer, local] = 1
+        shared = (holds @ holds.transpose(0, 2, 1)).astype(np.float64)
+        totals = sizes.reshape(count, answers, 1) + sizes.reshape(count, 1, answers)
+        return 2 * shared / np.maximum(totals, 1)
+
     def _shared(self, first: Integers, second: Integers) -> Integers:
         # A character that stands in both answers of a pair comes up twice under that pair.
         keys = np.sort(np.concatenate([self._keys(first), self._keys(second)]))
