@@ -47,10 +47,11 @@ def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
     for name in ("F1 with the others", "expected F1", "sure F1"):
         best = np.maximum.reduceat(columns[name], hypotheses.starts)
         columns[f"{name}, lead"] = columns[name] - best[hypotheses.question]
+    scores = {"sum": pool.logprob_sum, "mean": pool.logprob_mean, "rank": -pool.rank.astype(np.float64)}
     for place, model in enumerate(pool.models):
         columns[f"F1 with {model}"] = by_model[:, place]
         columns[f"vote of {model}"] = votes[:, place]
-        for name, values in (("sum", pool.logprob_sum), ("mean", pool.logprob_mean), ("rank", -pool.rank.astype(np.float64))):
+        for name, values in scores.items():
             columns[f"{name} of {model}"] = _best(hypotheses, place, values)
     return list(columns), np.stack(list(columns.values()), axis=1)
 
