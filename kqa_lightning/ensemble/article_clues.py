@@ -62,8 +62,8 @@ class Clues:
         holding = [place for place, count in enumerate(counts) if count]
         if not holding:
             return [in_question, 0.0, 0.0, 0.0, *[math.nan] * 4]
-        best = max(holding, key=lambda place: self._nearness[place])
-        others = [nearness for place, nearness in enumerate(self._nearness) if not counts[place]]
+        best = max(holding, key=self._nearness.__getitem__)
+        others = [nearness for count, nearness in zip(counts, self._nearness, strict=True) if not count]
         return [
             in_question,
             1.0,
@@ -96,4 +96,9 @@ def _pairs(text: str) -> set[str]:
 
 
 def _starts(text: str, sentence: str) -> list[int]:
-    return [match.start() for match in re.finditer(re.escape(text), sentence)]
+    starts = []
+    start = sentence.find(text)
+    while start >= 0:
+        starts.append(start)
+        start = sentence.find(text, start + 1)
+    return starts

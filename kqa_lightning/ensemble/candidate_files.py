@@ -15,7 +15,7 @@ from typing import Any
 from kqa_lightning.ensemble.tables import check_ids, nfc, read_table, read_text
 from kqa_lightning.errors import KQAError
 
-SCORES = ("logprob_sum", "logprob_mean")
+_ROUNDING = 1e-3  # by how much a log-probability may miss 0
 
 
 @dataclass
@@ -106,7 +106,9 @@ def _score(candidate: Mapping[str, Any], name: str) -> float:
         number = float(value)
     except OverflowError:
         raise ValueError(f"{name} is beyond all bounds") from None
-    # Infinity, which an answer of probability zero would have, is no figure to reckon with.
+    if number > _ROUNDING:
+        raise ValueError(f"{name} is above 0, which no log-probability is")
+    # Minus infinity, which an answer of probability zero would have, is no figure to reckon with.
     return number if math.isfinite(number) else math.nan
 
 

@@ -11,7 +11,6 @@ from kqa_lightning.ensemble.pairwise import Floats
 from kqa_lightning.ensemble.question_words import KINDS, question_kind
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.weighted import probabilities
-from kqa_lightning.metrics.functional import normalize_answer
 
 UNITS = {
     "money": re.compile(r"(?:원|달러|엔|유로|위안)$"),
@@ -79,17 +78,17 @@ def question_features(hypotheses: Hypotheses, table: Mapping[str, Question]) -> 
         hypotheses: the answers.
         table: article and question of every question of the pool.
     """
-    pool = hypotheses.pool
-    values = np.empty((len(hypotheses), len(KINDS) + len(CLUES)))
+    pool, texts = hypotheses.pool, hypotheses.table.texts
+    kinds, clues = [], []
     ends = [*hypotheses.starts[1:], len(hypotheses)]
     for name, start, end in zip(pool.questions, hypotheses.starts, ends, strict=True):
         row = table[name]
         question = row.question or ""
-        values[start:end, : len(KINDS)] = np.arange(len(KINDS)) == question_kind(question)
-        clues = Clues(row.context or "", question)
-        for place in range(start, end):
-            values[place, len(KINDS) :] = clues.of(normalize_answer(pool.answers[hypotheses.first[place]]))
-    return [*(f"asks {kind}" for kind in KINDS), *CLUES], values
+        kinds.append(question_kind(question))
+        found = Clues(row.context or "", question)
+        clues += [found.of(texts[number]) for number in hypotheses.number[start:end]]
+    asks = np.array(kinds)[hypotheses.question, None] == np.arange(len(KINDS))
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asks, np.array(clues)])
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:

@@ -10,7 +10,7 @@ from kqa_lightning.ensemble.pairwise import Floats
 from kqa_lightning.ensemble.weighted import Weighted, probabilities
 
 # Doublings either way, the plain one first: of settings that do equally well the first is taken.
-TEMPERATURES = (1.0, 2.0, 0.5, 4.0, 0.25, 8.0, 0.125)
+TEMPERATURES = (1.0, 2.0, 0.5, 4.0, 0.25, 8.0, 0.125, 16.0)
 
 
 @dataclass(frozen=True)

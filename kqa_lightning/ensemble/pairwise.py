@@ -24,6 +24,9 @@ class AnswerTable:
     Args:
         answers: all answers that will be compared, as they stand; repetitions cost little.
 
+    Attributes:
+        texts: the normalised answers, by number.
+
     >>> table = AnswerTable(["25명", "'25명'", "1710명"])
     >>> table.numbers(["'25명'", "1710명"]), table.f1(np.array([0]), np.array([1]))
     (array([0, 1]), array([0.25]))
@@ -32,6 +35,7 @@ class AnswerTable:
     def __init__(self, answers: Iterable[str]) -> None:
         normalized = {answer: normalize_answer(answer) for answer in dict.fromkeys(answers)}
         numbers = {text: number for number, text in enumerate(dict.fromkeys(normalized.values()))}
+        self.texts = list(numbers)
         self._numbers = {answer: numbers[text] for answer, text in normalized.items()}
         self._characters, self._starts = _as_sets([text.replace(" ", "") for text in numbers])
         self._kinds = int(self._characters.max(initial=0)) + 1

@@ -5,7 +5,7 @@ import re
 # The first that is found wins. Words that ask come before nouns that only tell what a 무엇 stands for.
 _KINDS = {
     "who": "누구|누가|누굴",
-    "when": "언제|며칠|몇 ?(?:년|월|일|시)(?![가-힣])",
+    "when": "언제|며칠|몇 ?(?:년|월|일|시)(?! ?(?:간|동안|만|째|치|장))",
     "where": "어디|어딘",
     "how much": "얼마",
     "how many": "몇",

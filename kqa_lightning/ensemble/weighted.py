@@ -61,12 +61,16 @@ def probabilities(pool: CandidatePool, temperature: float = 1.0, shared: bool = 
     """
     groups = pool.question * len(pool.models) + pool.model
     count = int(groups.max()) + 1
-    highest = np.full(count, -np.inf)
-    np.maximum.at(highest, groups, pool.logprob_sum)  # NaN wins, and so marks the whole group
-    unknown = np.isnan(highest)
-    own = np.exp(np.where(unknown[groups], 0, pool.logprob_sum - (highest[groups] if shared else 0)) / temperature)
-    shares = own / np.bincount(groups, own, minlength=count)[groups]
-    return shares if shared else np.where(unknown[groups], shares, own)
+    unknown = np.bincount(groups, np.isnan(pool.logprob_sum), minlength=count) > 0
+    logprobs = np.where(unknown[groups], 0.0, pool.logprob_sum)
+    highest = np.zeros(count)
+    if shared:  # the highest becomes 0, so that none of them is too small for a float
+        highest = np.full(count, -np.inf)
+        np.maximum.at(highest, groups, logprobs)
+    own = np.exp((logprobs - highest[groups]) / temperature)
+    if not shared:
+        return own / np.where(unknown[groups], np.bincount(groups, minlength=count)[groups], 1)
+    return own / np.bincount(groups, own, minlength=count)[groups]
 
 
 def check_weights(weights: Mapping[str, float], models: Sequence[str], flag: str = "--weights") -> None:

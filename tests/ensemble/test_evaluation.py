@@ -70,7 +70,9 @@ def test_questions_without_gold_are_no_zeros() -> None:
         mark_answers([["가", "나"]], [["가"], []])
 
 
-@pytest.mark.parametrize("module", ["agreement", "consensus", "pairwise", "tables", "text_tables", "voting"])
+@pytest.mark.parametrize(
+    "module", ["agreement", "consensus", "pairwise", "question_words", "tables", "text_tables", "voting"]
+)
 def test_examples_in_the_docstrings(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"kqa_lightning.ensemble.{module}"))
     assert results.attempted and not results.failed
@@ -81,7 +83,8 @@ def test_no_module_imports_torch() -> None:
         module.name for module in pkgutil.walk_packages(kqa_lightning.ensemble.__path__, "kqa_lightning.ensemble.")
     ]
     assert "kqa_lightning.ensemble.report" in names and "kqa_lightning.ensemble.page" in names
-    check = f"import sys, {', '.join(names)}; assert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)"
+    unwanted = {"torch", "datasets", "matplotlib", "sklearn"}
+    check = f"import sys, {', '.join(names)}; assert not {unwanted} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 
