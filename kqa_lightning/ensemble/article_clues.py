@@ -44,17 +44,16 @@ class Clues:
         normalized = normalize_answer(question)
         self._question = normalized.replace(" ", "")
         self._asked = {pair for pair in _pairs(normalized) if pair in self._article.rarity}
-        total = sum(self._article.rarity[pair] for pair in self._asked) or 1.0
-        self._nearness = [
-            sum(self._article.rarity[pair] for pair in self._asked & pairs) / total for pairs in self._article.pairs
-        ]
+        total = self._weight(self._asked) or 1.0
+        self._nearness = [self._weight(self._asked & pairs) / total for pairs in self._article.pairs]
 
     def of(self, answer: str) -> list[float]:
         """The clues to one normalised answer, in the order of `CLUES`; NaN for those of an answer that is not there.
 
         ``nearness`` is the share of what the question speaks of that the best sentence with the answer speaks of
         too, from 0 to 1; ``nearness lead`` that less the nearness of the best sentence without the answer;
-        ``distance`` how many characters there lie between the answer and the rarest pair of the question.
+        ``distance`` how many characters there lie from where the rarest pair of the question begins to where the
+        answer does, or the other way.
         """
         text = answer.replace(" ", "")
         in_question = float(bool(text) and text in self._question)
@@ -75,9 +74,13 @@ class Clues:
             self._distance(text, best),
         ]
 
+    def _weight(self, pairs: set[str]) -> float:
+        # Exact, since a set has another order in each process.
+        return math.fsum(self._article.rarity[pair] for pair in pairs)
+
     def _distance(self, text: str, place: int) -> float:
         sentence = self._article.sentences[place]
-        known = [pair for pair in self._asked & self._article.pairs[place] if pair not in text and pair in sentence]
+        known = [pair for pair in self._asked & self._article.pairs[place] if pair not in text]
         if not known:
             return math.nan
         most = max(self._article.rarity[pair] for pair in known)
