@@ -50,7 +50,7 @@ def ensemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["--strategy", "vote_f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
         (["--strategy", "f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
         (["--strategy", "weighted"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
-        (["--strategy", "weighted", "--weights", "nous=9"], "14일", "선거사범의 공소시효"),
+        (["--strategy", "weighted", "--weights", "gemma2=0"], "14일", "선거사범의 공소시효"),
         ([], '"14일, 다섯 차례"', "선거사범의 공소시효"),
     ],
     ids=" ".join,
