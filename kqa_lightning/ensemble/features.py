@@ -36,14 +36,14 @@ def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
     others = (by_model[:, :count] - np.where(hypotheses.is_empty[:, None], 0, shares)).sum(axis=1)
     sure = by_model[:, count:].sum(axis=1)
     columns = {
-        "F1 with the others": others,
+        "F1 elsewhere": others,
         "expected F1": by_model[:, :count].sum(axis=1),
         "sure F1": sure,
         "votes": votes.sum(axis=1),
         "proposers": (shares > 0).sum(axis=1).astype(np.float64),
         "hypotheses": np.bincount(hypotheses.question)[hypotheses.question].astype(np.float64),
     }
-    for name in ("F1 with the others", "expected F1", "sure F1"):
+    for name in ("F1 elsewhere", "expected F1", "sure F1"):
         best = np.maximum.reduceat(columns[name], hypotheses.starts)
         columns[f"{name}, lead"] = columns[name] - best[hypotheses.question]
     scores = {"sum": pool.logprob_sum, "mean": pool.logprob_mean, "rank": -pool.rank.astype(np.float64)}

@@ -31,7 +31,7 @@ def test_numeric_features_by_hand() -> None:
     assert found["F1 with a"] == pytest.approx([first + (1 - first) / 4, 1 - first + first / 4, 0])
     assert found["F1 with b"] == [1, 0.25, 0]
     assert found["F1 with c"] == [0.5, 0.125, 0]
-    assert found["F1 with the others"] == pytest.approx([(1 - first) / 4, first / 4 + 0.375, 0])
+    assert found["F1 elsewhere"] == pytest.approx([(1 - first) / 4, first / 4 + 0.375, 0])
     assert found["expected F1"] == pytest.approx([first + (1 - first) / 4 + 1.5, 1 - first + first / 4 + 0.375, 0])
     assert found["votes"] == [2, 0, 1] and found["proposers"] == [3, 1, 1] and found["hypotheses"] == [3, 3, 3]
     assert found["vote of a"] == [1, 0, 0] and found["vote of c"] == [0, 0, 1]
@@ -56,7 +56,7 @@ def test_agreement_with_single_answers_is_a_sum_of_f1() -> None:
         text = normalize_answer(pool.answers[first])
         same = [normalize_answer(answer) == text for answer in answers]
         others = [char_f1(text, answer) for answer, equal in zip(answers, same, strict=True) if not equal]
-        assert found["F1 with the others"][place] == pytest.approx(math.fsum(others), abs=1e-12)
+        assert found["F1 elsewhere"][place] == pytest.approx(math.fsum(others), abs=1e-12)
         assert found["votes"][place] == sum(same)
         assert not text or found["votes"][place] == len(count_votes(answers)[text])
 
