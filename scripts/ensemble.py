@@ -3,6 +3,12 @@
     python scripts/ensemble.py gemma2=runs/gemma2/predictions.csv nous=runs/nous/predictions.csv \
         eeve=runs/eeve/predictions.csv --strategy f1_sum --output submission.csv --gold answers.csv \
         --table test.csv --report report.html
+
+What weighted and stacking learn, they learn from predictions on questions that the models were not trained on:
+
+    python scripts/ensemble.py gemma2=runs/gemma2/predictions.jsonl nous=runs/nous/predictions.jsonl \
+        --oof gemma2=runs/gemma2/oof/predictions.jsonl nous=runs/nous/oof/predictions.jsonl --oof-gold train.csv \
+        --strategy stacking --table test.csv --output submission.csv
 """
 
 import argparse
@@ -10,13 +16,14 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from learned_rules import add_options, check_options, learned_rules
 from script_options import ScriptParser, run_script, tolerate_any_terminal
 
+from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
 from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.predictions import (
     check_output,
     parse_sources,
-    read_all_predictions,
     write_predictions,
 )
 from kqa_lightning.ensemble.questions import (
@@ -41,14 +48,17 @@ def make_parser() -> ScriptParser:
         "predictions",
         nargs="*",
         metavar="NAME=FILE",
-        help="a model's name and its predictions: a CSV with the columns id and answer; two or more",
+        help="a model's name and its predictions: the predictions.jsonl of predict, with all candidates and their "
+        "log-probabilities, or a CSV with the columns id and answer; two or more",
     )
     parser.add_argument(
         "--strategy",
         choices=STRATEGIES,
         default="f1_sum",
         help="vote_priority: the majority, ties to the model --priority names; vote_f1_sum: the majority, "
-        "ties by F1 sum; f1_sum (default): the largest sum of character F1 with the other models' answers",
+        "ties by F1 sum; f1_sum (default): the largest sum of character F1 with the other models' answers; "
+        "weighted: the largest expected character F1 over all candidates; stacking: the largest character F1 as "
+        "predicted by a regression that is trained on --oof",
     )
     parser.add_argument(
         "--priority",
@@ -67,8 +77,8 @@ def make_parser() -> ScriptParser:
     parser.add_argument(
         "--table",
         metavar="TABLE",
-        help="the articles, for intervals over articles and for the report: columns id, context and question, "
-        "in the same forms as --gold (default: the columns of the --gold table, where it has them)",
+        help="the articles, for intervals over articles, for stacking and for the report: columns id, context and "
+        "question, in the same forms as --gold (default: the columns of the --gold table, where it has them)",
     )
     parser.add_argument(
         "--report",
@@ -76,6 +86,7 @@ def make_parser() -> ScriptParser:
         type=Path,
         help="an HTML page to write, to read every question on which the models disagree",
     )
+    add_options(parser)
     return parser
 
 
@@ -91,7 +102,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def check_files(options: argparse.Namespace, sources: Sequence[Path]) -> None:
     """Refuse, before any work is done, outputs that could not be written."""
-    tables = [Path(table) for table in (options.gold, options.table) if table]
+    tables = [Path(table) for table in (options.gold, options.table, options.oof_gold) if table]
     if options.output:
         check_output(options.output, [*sources, *tables])
     if options.report:
@@ -120,6 +131,7 @@ def summarize(
     table: Mapping[str, Question],
     gold: Mapping[str, Sequence[str]],
     written: str | None,
+    pool: CandidatePool,
 ) -> str:
     """The scores and the agreement of the models as text."""
     from kqa_lightning.ensemble.agreement import measure_agreement
@@ -127,7 +139,7 @@ def summarize(
     from kqa_lightning.ensemble.evaluation import mark
     from kqa_lightning.ensemble.summary import format_summary
 
-    marks = mark(predictions, rules, gold)
+    marks = mark(predictions, rules, gold, pool)
     articles = number_articles(table, next(iter(predictions.values())))
     agreement = measure_agreement(predictions)
     return format_summary(marks.scores, compare(marks, articles), agreement, articles is not None, written)
@@ -138,13 +150,17 @@ def run(arguments: Sequence[str] | None) -> None:
     options = parse(arguments)
     sources = parse_sources(options.predictions)
     strategies = make_strategies(list(sources), options.priority)
-    check_files(options, list(sources.values()))
-    predictions = read_all_predictions(sources)
-    table, gold = read_tables(options, list(next(iter(predictions.values()))))
-    every = gold or options.report
-    rules = {name: combine(predictions, strategies[name]) for name in (strategies if every else [options.strategy])}
+    every = bool(options.gold or options.report)
+    to_learn = check_options(options, sources, every)
+    check_files(options, [*sources.values(), *to_learn.sources.values()])
+    pool = read_pool(sources)
+    predictions = pool.first_answers()
+    table, gold = read_tables(options, pool.questions)
+    rules = {name: combine(predictions, one) for name, one in strategies.items() if every or name == options.strategy}
+    learned, notes = learned_rules(to_learn, pool, table)
+    rules |= learned
     written = options.strategy if options.output else None
-    summary = summarize(predictions, rules, table, gold, written) if gold else None
+    summary = summarize(predictions, rules, table, gold, written, pool) if gold else None
     if options.report:
         from kqa_lightning.ensemble.report import report_data, write_report
 
@@ -155,8 +171,7 @@ def run(arguments: Sequence[str] | None) -> None:
         answers = rules[options.strategy]
         write_predictions(options.output, answers)
         print(f"{options.output}: {len(answers)} answers by {options.strategy} from {', '.join(sources)}")
-    if summary:
-        print(summary)
+    print(*notes, *([summary] if summary else []), sep="\n", end="\n" if notes or summary else "")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

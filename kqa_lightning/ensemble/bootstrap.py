@@ -54,6 +54,7 @@ class Comparison:
         oracle: of the best of the models' answers.
         articles: how many there were to draw.
         resamples: how often they were drawn.
+        candidate_oracle: of the best of all candidates, where it is known.
     """
 
     best: str
@@ -62,6 +63,7 @@ class Comparison:
     oracle: Uncertainty
     articles: int
     resamples: int
+    candidate_oracle: Uncertainty | None = None
 
 
 def compare(
@@ -75,7 +77,8 @@ def compare(
         resamples: how often to draw.
         seed: of the random draws; the same seed gives the same intervals.
     """
-    systems = (*marks.models.values(), *marks.rules.values(), marks.oracle)
+    oracles = (marks.oracle, *([marks.candidate_oracle] if marks.candidate_oracle else []))
+    systems = (*marks.models.values(), *marks.rules.values(), *oracles)
     values = np.stack([system.char_f1 for system in systems])
     clusters = np.arange(values.shape[1]) if articles is None else np.asarray(articles)
     count = int(clusters.max()) + 1
@@ -95,9 +98,10 @@ def compare(
         best=models[best],
         models=dict(zip(models, uncertainties, strict=False)),
         rules=dict(zip(marks.rules, uncertainties[len(models) :], strict=False)),
-        oracle=uncertainties[-1],
+        oracle=uncertainties[-len(oracles)],
         articles=count,
         resamples=resamples,
+        candidate_oracle=uncertainties[-1] if marks.candidate_oracle else None,
     )
 
 

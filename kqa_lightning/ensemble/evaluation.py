@@ -7,6 +7,7 @@ from itertools import chain
 
 import numpy as np
 
+from kqa_lightning.ensemble.candidates import CandidatePool
 from kqa_lightning.ensemble.pairwise import AnswerTable, Floats
 from kqa_lightning.ensemble.strategies import combine, make_strategies
 
@@ -33,12 +34,14 @@ class EnsembleScores:
         rules: of each strategy, by name.
         oracle: of the best of the models' answers to each question, which no choice among them can exceed.
         questions: how many questions were scored.
+        candidate_oracle: of the best of all candidates, where a model has more than one to some question.
     """
 
     models: dict[str, Score]
     rules: dict[str, Score]
     oracle: Score
     questions: int
+    candidate_oracle: Score | None = None
 
 
 @dataclass(frozen=True)
@@ -61,6 +64,7 @@ class EnsembleMarks:
     models: dict[str, Marks]
     rules: dict[str, Marks]
     oracle: Marks
+    candidate_oracle: Marks | None = None
 
     @property
     def scores(self) -> EnsembleScores:
@@ -70,6 +74,7 @@ class EnsembleMarks:
             rules={name: marks.mean for name, marks in self.rules.items()},
             oracle=self.oracle.mean,
             questions=len(self.oracle.char_f1),
+            candidate_oracle=self.candidate_oracle.mean if self.candidate_oracle else None,
         )
 
 
@@ -78,7 +83,7 @@ def evaluate(
     gold: Mapping[str, Sequence[str]],
     priority: str | None = None,
 ) -> EnsembleScores:
-    """Score every model, every strategy and the oracle on the questions predicted.
+    """Score every model, every strategy that learns nothing, and the oracle on the questions predicted.
 
     Args:
         predictions: {model: {id: answer}}, every model with the same ids.
@@ -97,6 +102,7 @@ def mark(
     predictions: Mapping[str, Mapping[str, str]],
     rules: Mapping[str, Mapping[str, str]],
     gold: Mapping[str, Sequence[str]],
+    pool: CandidatePool | None = None,
 ) -> EnsembleMarks:
     """Score every answer of the models and of the rules.
 
@@ -104,6 +110,7 @@ def mark(
         predictions: {model: {id: answer}}, every model with the same ids.
         rules: {strategy: {id: answer}}, with the same ids.
         gold: {id: gold answers} of at least these ids.
+        pool: all candidates of the models, for the oracle over them.
     """
     questions = list(next(iter(predictions.values())))
     systems = [[by_id[question] for question in questions] for by_id in (*predictions.values(), *rules.values())]
@@ -116,7 +123,16 @@ def mark(
             np.max([model.char_f1 for model in models], axis=0),
             np.max([model.exact_match for model in models], axis=0),
         ),
+        candidate_oracle=mark_best(pool, gold) if pool is not None and pool.rank.any() else None,
     )
+
+
+def mark_best(pool: CandidatePool, gold: Mapping[str, Sequence[str]]) -> Marks:
+    """The scores of the best of all candidates to each question, in the pool's order; ``gold`` as in `mark`."""
+    golds = [gold[pool.questions[place]] for place in pool.question]
+    marks = mark_answers([pool.answers], golds)[0]
+    starts = np.searchsorted(pool.question, np.arange(len(pool.questions)))
+    return Marks(*(np.maximum.reduceat(values, starts) for values in (marks.char_f1, marks.exact_match)))
 
 
 def mark_answers(systems: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> list[Marks]:

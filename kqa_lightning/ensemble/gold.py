@@ -20,8 +20,10 @@ def read_gold(source: str, questions: Iterable[str] = ()) -> dict[str, tuple[str
     return gold_answers(read_questions("--gold", source, GOLD), questions, source)
 
 
-def gold_answers(table: Mapping[str, Question], questions: Iterable[str], source: str) -> dict[str, tuple[str, ...]]:
-    """The same of a table that is read already; ``source`` names it in messages.
+def gold_answers(
+    table: Mapping[str, Question], questions: Iterable[str], source: str, flag: str = "--gold"
+) -> dict[str, tuple[str, ...]]:
+    """The same of a table that is read already; ``flag`` and ``source`` name it in messages.
 
     A question whose answers are all blank has none and is left out.
 
@@ -31,5 +33,5 @@ def gold_answers(table: Mapping[str, Question], questions: Iterable[str], source
     gold = {name: question.answers for name, question in table.items() if question.answers}
     missing = [question for question in questions if question not in gold]
     if missing:
-        raise KQAError(f"--gold {source}: no gold answer for the ids {first_few(missing)}")
+        raise KQAError(f"{flag} {source}: no gold answer for the ids {first_few(missing)}")
     return gold

@@ -24,6 +24,9 @@ class AnswerTable:
     Args:
         answers: all answers that will be compared, as they stand; repetitions cost little.
 
+    Attributes:
+        texts: the normalised answers, by number.
+
     >>> table = AnswerTable(["25명", "'25명'", "1710명"])
     >>> table.numbers(["'25명'", "1710명"]), table.f1(np.array([0]), np.array([1]))
     (array([0, 1]), array([0.25]))
@@ -32,6 +35,7 @@ class AnswerTable:
     def __init__(self, answers: Iterable[str]) -> None:
         normalized = {answer: normalize_answer(answer) for answer in dict.fromkeys(answers)}
         numbers = {text: number for number, text in enumerate(dict.fromkeys(normalized.values()))}
+        self.texts = list(numbers)
         self._numbers = {answer: numbers[text] for answer, text in normalized.items()}
         self._characters, self._starts = _as_sets([text.replace(" ", "") for text in numbers])
         self._kinds = int(self._characters.max(initial=0)) + 1
@@ -65,6 +69,30 @@ class AnswerTable:
         """
         total = self.sizes(first) + self.sizes(second)
         return 2 * self.shared(first, second) / np.maximum(total, 1)
+
+    def f1_within(self, sets: Integers) -> Floats:
+        """Character F1 of every answer of a set with every one of the same set, itself included.
+
+        Args:
+            sets: numbers of answers, (sets, answers).
+
+        Returns:
+            F1, (sets, answers, answers).
+        """
+        count, answers = sets.shape
+        sizes = self.sizes(sets.ravel())
+        owner, characters = np.divmod(self._keys(sets.ravel()), self._kinds)
+        keys = np.sort((owner // answers * self._kinds + characters) * answers + owner % answers)
+        # Each set numbers the characters that occur in it from 0: few enough for a matrix of answers by characters.
+        spots, answer = np.divmod(keys, answers)
+        owning = spots // self._kinds
+        local = np.cumsum(np.diff(spots, prepend=-1) != 0) - 1
+        local -= local[np.searchsorted(owning, np.arange(count))[owning]]
+        holds = np.zeros((count, answers, int(local.max(initial=0)) + 1), np.float32)
+        holds[owning, answer, local] = 1
+        shared = (holds @ holds.transpose(0, 2, 1)).astype(np.float64)
+        totals = sizes.reshape(count, answers, 1) + sizes.reshape(count, 1, answers)
+        return 2 * shared / np.maximum(totals, 1)
 
     def _shared(self, first: Integers, second: Integers) -> Integers:
         # A character that stands in both answers of a pair comes up twice under that pair.

@@ -5,7 +5,7 @@ Everything is text: an answer ``NA`` stays ``NA``, an id ``001`` stays ``001``. 
 
 import csv
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kqa_lightning.ensemble.tables import first_few, nfc, read_table
@@ -53,18 +53,20 @@ def read_all_predictions(sources: Mapping[str, Path]) -> dict[str, dict[str, str
     predictions = {name: read_predictions(path) for name, path in sources.items()}
     first, *others = predictions
     for other in others:
-        _check_same_ids(sources[first], predictions[first], sources[other], predictions[other])
+        check_same_ids(sources[first], predictions[first], sources[other], predictions[other])
     return {
         name: {question: answers[question] for question in predictions[first]} for name, answers in predictions.items()
     }
 
 
-def _check_same_ids(path: Path, ids: Mapping[str, str], other_path: Path, other_ids: Mapping[str, str]) -> None:
+def check_same_ids(path: Path, ids: Iterable[str], other_path: Path, other_ids: Iterable[str]) -> None:
+    """Refuse two files that answer different questions; the order does not matter."""
+    ours, theirs = dict.fromkeys(ids), dict.fromkeys(other_ids)
     differences = [
-        f"only in {here}: {first_few(missing)}"
-        for here, missing in (
-            (path, [question for question in ids if question not in other_ids]),
-            (other_path, [question for question in other_ids if question not in ids]),
+        f"only in {file}: {first_few(missing)}"
+        for file, missing in (
+            (path, [question for question in ours if question not in theirs]),
+            (other_path, [question for question in theirs if question not in ours]),
         )
         if missing
     ]

@@ -7,7 +7,9 @@ from kqa_lightning.ensemble.consensus import F1Sum, VoteF1Sum
 from kqa_lightning.ensemble.voting import VotePriority
 from kqa_lightning.errors import KQAError
 
-STRATEGIES = ("vote_priority", "vote_f1_sum", "f1_sum")
+VOTING = ("vote_priority", "vote_f1_sum", "f1_sum")  # choose among one answer a model
+LEARNED = ("weighted", "stacking")  # choose among all candidates; `learning` makes them
+STRATEGIES = (*VOTING, *LEARNED)
 
 
 class Strategy(Protocol):
@@ -18,7 +20,7 @@ class Strategy(Protocol):
 
 
 def make_strategies(models: list[str], priority: str | None = None) -> dict[str, Strategy]:
-    """Every strategy by its name.
+    """The strategies that need no more than one answer a model, by their names: those of `VOTING`.
 
     Args:
         models: the models' names, in the order of their answers.

@@ -9,6 +9,7 @@ from kqa_lightning.ensemble.evaluation import EnsembleScores, Score
 from kqa_lightning.ensemble.text_tables import format_table
 
 ORACLE = "best of the answers"
+CANDIDATE_ORACLE = "best of all candidates"
 
 
 def format_summary(
@@ -50,6 +51,8 @@ def format_scores(scores: EnsembleScores, comparison: Comparison, written: str |
         mark = ["<- written"] if name == written else []
         rows.append(_row("rule", name, score, comparison.rules[name]) + mark)
     rows.append(_row("oracle", ORACLE, scores.oracle, comparison.oracle))
+    if scores.candidate_oracle and comparison.candidate_oracle:
+        rows.append(_row("oracle", CANDIDATE_ORACLE, scores.candidate_oracle, comparison.candidate_oracle))
     return format_table(rows, left=2)
 
 

@@ -13,6 +13,7 @@ from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write
 from callbacks.prediction_writer import _write_csv, _write_jsonl
 from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.cli import KQACLI
+from kqa_lightning.ensemble.candidate_files import read_candidates
 from kqa_lightning.model.base import load_base_model
 from kqa_lightning.model.module import AnsweredQuestion, Candidate
 
@@ -46,6 +47,9 @@ def test_every_question_is_answered_in_the_order_of_the_table(runs: SmallRuns, p
         assert set(best) == {"answer", "raw", "logprob_sum", "logprob_mean"}
         assert row["answer"] == best["answer"]
         assert best["logprob_sum"] <= best["logprob_mean"] <= 0
+    read = read_candidates(predicted / "predictions.jsonl")  # the ensemble takes what is written
+    assert (read.ids, read.answers) == (ids, [row["answer"] for row in table])
+    assert read.logprob_sum == [line["candidates"][0]["logprob_sum"] for line in lines]
 
 
 def test_no_weights_are_left_in_the_folder(predicted: Path) -> None:

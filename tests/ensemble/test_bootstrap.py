@@ -1,6 +1,7 @@
 """The bootstrap over articles against a plain loop, and against samples that are really drawn anew."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -96,3 +97,12 @@ def test_one_article_says_nothing_about_another() -> None:
     comparison = compare(make_marks({"a": [0.0, 1.0], "b": [0.0, 0.5]}), [0, 0])
     assert math.isnan(comparison.models["a"].interval.low) and math.isnan(comparison.models["b"].interval.high)
     assert comparison.models["b"].difference == -0.25
+
+
+def test_the_oracle_over_all_candidates_is_one_more_system() -> None:
+    marks = make_marks({"a": [0.2, 0.4, 1.0], "b": [0.5, 0.1, 0.0]}, {"rule": [0.2, 0.1, 1.0]})
+    more = replace(marks, candidate_oracle=Marks(np.array([0.9, 0.4, 1.0]), np.array([0.0, 0.0, 1.0])))
+    plain, compared = compare(marks), compare(more)
+    assert plain.candidate_oracle is None and compared.candidate_oracle is not None
+    assert replace(compared, candidate_oracle=None) == plain  # the same draws for the others
+    assert compared.candidate_oracle.difference == pytest.approx((0.9 + 0.4 + 1.0 - 1.6) / 3)

@@ -9,10 +9,11 @@ import sys
 from pathlib import Path
 
 import pytest
+from pools import random_pool
 
 import kqa_lightning.ensemble
 from kqa_lightning.ensemble import Score, combine, evaluate, make_strategies
-from kqa_lightning.ensemble.evaluation import mark_answers
+from kqa_lightning.ensemble.evaluation import mark, mark_answers, mark_best
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics.functional import char_f1, exact_match
 
@@ -70,7 +71,9 @@ def test_questions_without_gold_are_no_zeros() -> None:
         mark_answers([["가", "나"]], [["가"], []])
 
 
-@pytest.mark.parametrize("module", ["agreement", "consensus", "pairwise", "tables", "text_tables", "voting"])
+@pytest.mark.parametrize(
+    "module", ["agreement", "consensus", "pairwise", "question_words", "tables", "text_tables", "voting"]
+)
 def test_examples_in_the_docstrings(module: str) -> None:
     results = doctest.testmod(importlib.import_module(f"kqa_lightning.ensemble.{module}"))
     assert results.attempted and not results.failed
@@ -81,7 +84,8 @@ def test_no_module_imports_torch() -> None:
         module.name for module in pkgutil.walk_packages(kqa_lightning.ensemble.__path__, "kqa_lightning.ensemble.")
     ]
     assert "kqa_lightning.ensemble.report" in names and "kqa_lightning.ensemble.page" in names
-    check = f"import sys, {', '.join(names)}; assert not {{'torch', 'datasets', 'matplotlib'}} & set(sys.modules)"
+    unwanted = {"torch", "datasets", "matplotlib", "sklearn"}
+    check = f"import sys, {', '.join(names)}; assert not {unwanted} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", check], cwd=ROOT, check=True)
 
 
@@ -94,3 +98,20 @@ def test_every_public_name_is_there() -> None:
     assert all(getattr(kqa_lightning.ensemble, name) for name in kqa_lightning.ensemble.__all__)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         kqa_lightning.ensemble.nothing  # noqa: B018
+
+
+def test_the_best_of_all_candidates_equals_a_loop() -> None:
+    pool = random_pool(200, models=3, most=4, seed=21)
+    chance = random.Random(2)
+    gold = {name: ["".join(chance.choices("가나다 ", k=3)) for _ in range(2)] for name in pool.questions}
+    best = mark_best(pool, gold)
+    for place, name in enumerate(pool.questions):
+        its = [answer for answer, number in zip(pool.answers, pool.question, strict=True) if number == place]
+        assert best.char_f1[place] == max(char_f1(answer, gold[name]) for answer in its)
+        assert best.exact_match[place] == max(exact_match(answer, gold[name]) for answer in its)
+    predictions = pool.first_answers()
+    marks = mark(predictions, {}, gold, pool)
+    assert marks.scores.candidate_oracle == best.mean
+    assert marks.oracle.mean.char_f1 < best.mean.char_f1
+    one_each = random_pool(20, models=3, most=1, seed=3)
+    assert mark(one_each.first_answers(), {}, gold, one_each).candidate_oracle is None

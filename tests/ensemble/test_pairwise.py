@@ -39,6 +39,21 @@ def test_long_work_is_done_in_steps(monkeypatch: pytest.MonkeyPatch) -> None:
         np.testing.assert_array_equal(pairwise_f1(first, second), whole)
 
 
+def test_within_sets_equals_the_pure_function() -> None:
+    answers = [*random_answers(300), "", "?", "가", "가"]
+    table = AnswerTable(answers)
+    for size in (1, 2, 4, 8):
+        sets = [answers[start : start + size] for start in range(0, len(answers), size)]
+        sets = [one for one in sets if len(one) == size]
+        found = table.f1_within(np.stack([table.numbers(one) for one in sets]))
+        assert found.tolist() == [[[char_f1(a, b) for b in one] for a in one] for one in sets]
+
+
+def test_a_table_keeps_what_it_compares() -> None:
+    table = AnswerTable(["'25 명'", "25 명", "가"])
+    assert [table.texts[number] for number in table.numbers(["25 명", "가"])] == ["25 명", "가"]
+
+
 def test_numbers_are_equal_where_answers_match() -> None:
     answers = random_answers(300)
     numbers = AnswerTable(answers).numbers(answers)

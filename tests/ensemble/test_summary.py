@@ -1,6 +1,7 @@
 """The tables that are printed: their figures, and that they line up."""
 
 import unicodedata
+from dataclasses import replace
 
 from kqa_lightning.ensemble.agreement import Agreement
 from kqa_lightning.ensemble.bootstrap import Comparison, Interval, Uncertainty
@@ -66,3 +67,10 @@ def test_tables_line_up_whatever_the_names() -> None:
     for name, line in zip(names, format_table([[name, "1.0"] for name in names]).splitlines(), strict=True):
         columns = sum({"W": 2, "F": 2}.get(unicodedata.east_asian_width(c), 1) for c in name if c != "\u0301")
         assert line == name + " " * (36 - columns) + "  1.0"
+
+
+def test_the_oracle_over_all_candidates_has_a_line_of_its_own() -> None:
+    scores = replace(SCORES, candidate_oracle=Score(1.0, 1.0))
+    comparison = replace(COMPARISON, candidate_oracle=Uncertainty(Interval(1.0, 1.0), 0.1, Interval(0.05, 0.15)))
+    lines = format_summary(scores, comparison, AGREEMENT, True).splitlines()
+    assert lines[7].split()[:5] == ["oracle", "best", "of", "all", "candidates"] and lines[7].split()[5] == "100.00"

@@ -46,6 +46,8 @@ def ensemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["--strategy", "vote_priority", "--priority", "nous"], "14일", "선거사범의 공소시효"),
         (["--strategy", "vote_f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
         (["--strategy", "f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+        (["--strategy", "weighted"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+        (["--strategy", "weighted", "--weights", "gemma2=0"], "14일", "선거사범의 공소시효"),
         ([], '"14일, 다섯 차례"', "선거사범의 공소시효"),
     ],
     ids=" ".join,
@@ -79,6 +81,7 @@ def test_scores(folder: Path) -> None:
         "rule vote_priority 93.18 […] +0.00 […] 75.00 <- written",
         "rule vote_f1_sum 90.38 […] -2.80 […] 75.00",
         "rule f1_sum 90.38 […] -2.80 […] 75.00",
+        "rule weighted 90.38 […] -2.80 […] 75.00",
         "oracle best of the answers 100.00 […] +6.82 […] 100.00",
         "votes questions share",
         "3:0:0 1 25.0 %",
@@ -198,6 +201,7 @@ def test_help_names_every_option(folder: Path) -> None:
     done = ensemble(folder, "--help")
     assert done.returncode == 0
     options = ("NAME=FILE", "--strategy", "--priority", "--output", "--gold", "--table", "--report")
+    options += ("--oof", "--oof-gold", "--weights", "--seed")
     assert all(option in done.stdout for option in options)
 
 

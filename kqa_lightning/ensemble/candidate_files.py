@@ -1,0 +1,117 @@
+"""Reading every candidate of a model, with its log-probabilities, from what ``predict`` writes.
+
+``predictions.jsonl`` has a line ``{"id", "candidates": [{"answer", "raw", "logprob_sum", "logprob_mean"}]}`` for
+each question, the model's own answer first. ``predictions.csv`` is read as one candidate a question without scores;
+the ``.jsonl`` beside it is another file, which is read only where it is named.
+"""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from kqa_lightning.ensemble.tables import check_ids, nfc, read_table, read_text
+from kqa_lightning.errors import KQAError
+
+_ROUNDING = 1e-3  # by how much a log-probability may miss 0
+
+
+@dataclass
+class ModelCandidates:
+    """The candidates of one model: columns of equal length, the questions' candidates one after the other.
+
+    Attributes:
+        ids: the questions, in the order of the file.
+        counts: of each question the number of its candidates, one or more.
+        answers: of each candidate its answer, in NFC.
+        logprob_sum: of each candidate its log-probability, NaN where the file has none.
+        logprob_mean: the same by token.
+    """
+
+    ids: list[str] = field(default_factory=list)
+    counts: list[int] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+    logprob_sum: list[float] = field(default_factory=list)
+    logprob_mean: list[float] = field(default_factory=list)
+
+
+def read_candidates(path: Path) -> ModelCandidates:
+    """The candidates in a ``.jsonl`` as ``predict`` writes it, or in a CSV or TSV with the columns id and answer.
+
+    Raises:
+        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
+    """
+    if path.suffix.lower() == ".jsonl":
+        return _read_lines(path)
+    rows = read_table(path, ("id", "answer"))
+    missing = [math.nan] * len(rows)
+    return ModelCandidates(
+        [row["id"] for row in rows], [1] * len(rows), [row["answer"] for row in rows], missing, missing.copy()
+    )
+
+
+def _read_lines(path: Path) -> ModelCandidates:
+    found = ModelCandidates()
+    places = []
+    # Not splitlines(): U+2028 and its like may stand inside a JSON string.
+    for number, line in enumerate(read_text(path).split("\n"), start=1):
+        if line.strip():
+            try:
+                _add(found, line)
+            except ValueError as error:
+                raise KQAError(f"{path}, line {number}: {error}") from None
+            places.append(f"line {number}")
+    check_ids(path, list(zip(places, found.ids, strict=True)))
+    return found
+
+
+def _add(found: ModelCandidates, line: str) -> None:
+    """Append one line's candidates; a ValueError says what is wrong with it."""
+    try:
+        record = json.loads(line)
+    except RecursionError:
+        raise ValueError("nested too deeply") from None
+    except ValueError as error:
+        raise ValueError(f"broken JSON ({error})") from None
+    if "\\ud" in line.lower() and _has_half_a_pair(record):
+        raise ValueError("half of a surrogate pair, which no file can hold")
+    if not isinstance(record, Mapping):
+        raise ValueError("no JSON object")
+    question, candidates = record.get("id"), record.get("candidates")
+    if not isinstance(question, str):
+        raise ValueError("needs an id that is a text")
+    if not isinstance(candidates, list) or not candidates:
+        raise ValueError("needs 'candidates', a list of one or more, as predictions.jsonl has them")
+    for candidate in candidates:
+        answer = candidate.get("answer") if isinstance(candidate, Mapping) else None
+        if not isinstance(answer, str):
+            raise ValueError("each candidate needs an 'answer' that is a text")
+        found.answers.append(nfc(answer))
+        found.logprob_sum.append(_score(candidate, "logprob_sum"))
+        found.logprob_mean.append(_score(candidate, "logprob_mean"))
+    found.ids.append(question)
+    found.counts.append(len(candidates))
+
+
+def _score(candidate: Mapping[str, Any], name: str) -> float:
+    """A log-probability, NaN where there is none."""
+    value = candidate.get(name)
+    if value is None:
+        return math.nan
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"{name} is no number")
+    try:
+        number = float(value)
+    except OverflowError:
+        raise ValueError(f"{name} is beyond all bounds") from None
+    if number > _ROUNDING:
+        raise ValueError(f"{name} is above 0, which no log-probability is")
+    # Minus infinity, which an answer of probability zero would have, is no figure to reckon with.
+    return number if math.isfinite(number) else math.nan
+
+
+def _has_half_a_pair(value: Any) -> bool:
+    text = json.dumps(value, ensure_ascii=False)
+    return any("\ud800" <= character <= "\udfff" for character in text)

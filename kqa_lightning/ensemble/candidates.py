@@ -1,0 +1,83 @@
+"""All candidates of all models to the same questions, in columns: what the learned strategies choose from."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from kqa_lightning.ensemble.candidate_files import ModelCandidates, read_candidates
+from kqa_lightning.ensemble.pairwise import Floats, Integers
+from kqa_lightning.ensemble.predictions import check_same_ids
+
+
+@dataclass(frozen=True)
+class CandidatePool:
+    """The candidates, by question, then in the order of the models, then in that of a model's file, best first.
+
+    Attributes:
+        models: the models' names.
+        questions: the ids.
+        answers: of each candidate its answer as it stands, in NFC.
+        question: of each candidate the place of its question, (candidates,), ascending.
+        model: of each candidate the place of its model, (candidates,).
+        rank: of each candidate its place among its model's candidates to the question, from 0, (candidates,).
+        logprob_sum: of each candidate its log-probability, NaN where it is not known, (candidates,).
+        logprob_mean: the same by token.
+    """
+
+    models: tuple[str, ...]
+    questions: tuple[str, ...]
+    answers: list[str]
+    question: Integers
+    model: Integers
+    rank: Integers
+    logprob_sum: Floats
+    logprob_mean: Floats
+
+    def first_answers(self) -> dict[str, dict[str, str]]:
+        """Each model's own answer, which is the first of its candidates: {model: {id: answer}}."""
+        firsts: dict[str, dict[str, str]] = {name: {} for name in self.models}
+        for place in np.flatnonzero(self.rank == 0):
+            firsts[self.models[self.model[place]]][self.questions[self.question[place]]] = self.answers[place]
+        return firsts
+
+
+def read_pool(sources: Mapping[str, Path]) -> CandidatePool:
+    """The candidates of every model's file, the questions in the order of the first.
+
+    Raises:
+        KQAError: a file is missing or malformed, or two files answer different questions.
+    """
+    read = {name: read_candidates(path) for name, path in sources.items()}
+    first, *others = read
+    for other in others:
+        check_same_ids(sources[first], read[first].ids, sources[other], read[other].ids)
+    return make_pool(read)
+
+
+def make_pool(read: Mapping[str, ModelCandidates]) -> CandidatePool:
+    """The same from candidates in memory: {model: its candidates}, each with the same ids."""
+    questions = next(iter(read.values())).ids
+    places = {name: place for place, name in enumerate(questions)}
+    counts = [np.array(one.counts) for one in read.values()]
+    asked = [
+        np.repeat([places[name] for name in one.ids], count) for one, count in zip(read.values(), counts, strict=True)
+    ]
+    order = np.argsort(np.concatenate(asked), kind="stable")  # a model's candidates stay in their order
+    answers = [answer for one in read.values() for answer in one.answers]
+    ranks = [np.arange(count.sum()) - np.repeat(np.cumsum(count) - count, count) for count in counts]
+
+    def column(parts: list[Integers] | list[list[float]]) -> np.ndarray:
+        return np.concatenate(parts)[order]
+
+    return CandidatePool(
+        models=tuple(read),
+        questions=tuple(questions),
+        answers=[answers[place] for place in order],
+        question=column(asked),
+        model=column([np.full(len(part), number) for number, part in enumerate(asked)]),
+        rank=column(ranks),
+        logprob_sum=column([one.logprob_sum for one in read.values()]),
+        logprob_mean=column([one.logprob_mean for one in read.values()]),
+    )

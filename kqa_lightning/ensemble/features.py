@@ -1,0 +1,99 @@
+"""What is known about each hypothesis before the gold answer is: the columns that stacking learns from."""
+
+import re
+from collections.abc import Mapping
+
+import numpy as np
+
+from kqa_lightning.ensemble.article_clues import CLUES, Clues
+from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.pairwise import Floats
+from kqa_lightning.ensemble.question_words import KINDS, question_kind
+from kqa_lightning.ensemble.questions import Question
+from kqa_lightning.ensemble.weighted import probabilities
+
+UNITS = {
+    "money": re.compile(r"(?:원|달러|엔|유로|위안)$"),
+    "percent": re.compile(r"(?:%|퍼센트|포인트|%p|배)$"),
+    "date": re.compile(r"\d\s*(?:년|월|일|분기|시|세기)$"),
+    "count": re.compile(r"\d\s*[만천백억조여]*\s*(?:명|개|곳|건|대|번|회|차례|가지|톤|채|가구|위|살|세)$"),
+}
+
+
+def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
+    """Agreement, votes and log-probabilities.
+
+    Returns:
+        The columns' names, and their values, (hypotheses, columns); NaN is what is not known.
+    """
+    pool = hypotheses.pool
+    shares = hypotheses.masses(probabilities(pool))
+    own = hypotheses.masses(probabilities(pool, shared=False))
+    by_model = hypotheses.agreement(np.hstack([shares, own]))
+    count = len(pool.models)
+    votes = hypotheses.masses((pool.rank == 0).astype(np.float64))
+    # An answer agrees wholly with itself, which says nothing: what is left is its agreement with the others.
+    others = (by_model[:, :count] - np.where(hypotheses.is_empty[:, None], 0, shares)).sum(axis=1)
+    sure = by_model[:, count:].sum(axis=1)
+    columns = {
+        "F1 elsewhere": others,
+        "expected F1": by_model[:, :count].sum(axis=1),
+        "sure F1": sure,
+        "votes": votes.sum(axis=1),
+        "proposers": (shares > 0).sum(axis=1).astype(np.float64),
+        "hypotheses": np.bincount(hypotheses.question)[hypotheses.question].astype(np.float64),
+    }
+    for name in ("F1 elsewhere", "expected F1", "sure F1"):
+        best = np.maximum.reduceat(columns[name], hypotheses.starts)
+        columns[f"{name}, lead"] = columns[name] - best[hypotheses.question]
+    scores = {"sum": pool.logprob_sum, "mean": pool.logprob_mean, "rank": -pool.rank.astype(np.float64)}
+    for place, model in enumerate(pool.models):
+        columns[f"F1 with {model}"] = by_model[:, place]
+        columns[f"vote of {model}"] = votes[:, place]
+        for name, values in scores.items():
+            columns[f"{name} of {model}"] = _best(hypotheses, place, values)
+    return list(columns), np.stack(list(columns.values()), axis=1)
+
+
+def text_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
+    """Length, digits and units of the answers; as `numeric_features`."""
+    answers = [hypotheses.pool.answers[place] for place in hypotheses.first]
+    sizes = hypotheses.table.sizes(hypotheses.number).astype(np.float64)
+    mean = np.add.reduceat(sizes, hypotheses.starts) / np.bincount(hypotheses.question)
+    columns = {
+        "characters": sizes,
+        "characters, lead": sizes - mean[hypotheses.question],
+        "words": np.array([float(len(answer.split())) for answer in answers]),
+        "digits": np.array([float(sum(map(str.isdigit, answer))) for answer in answers]),
+    }
+    for name, pattern in UNITS.items():
+        columns[name] = np.array([float(bool(pattern.search(answer.strip()))) for answer in answers])
+    return list(columns), np.stack(list(columns.values()), axis=1)
+
+
+def question_features(hypotheses: Hypotheses, table: Mapping[str, Question]) -> tuple[list[str], Floats]:
+    """The kind of question and the answer's place in the article; as `numeric_features`.
+
+    Args:
+        hypotheses: the answers.
+        table: article and question of every question of the pool.
+    """
+    pool, texts = hypotheses.pool, hypotheses.table.texts
+    kinds, clues = [], []
+    ends = [*hypotheses.starts[1:], len(hypotheses)]
+    for name, start, end in zip(pool.questions, hypotheses.starts, ends, strict=True):
+        row = table[name]
+        question = row.question or ""
+        kinds.append(question_kind(question))
+        found = Clues(row.context or "", question)
+        clues += [found.of(texts[number]) for number in hypotheses.number[start:end]]
+    asks = np.array(kinds)[hypotheses.question, None] == np.arange(len(KINDS))
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asks, np.array(clues)])
+
+
+def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:
+    """The highest value among a model's candidates of each hypothesis, NaN where it has none, (hypotheses,)."""
+    its = (hypotheses.pool.model == model) & ~np.isnan(values)
+    best = np.full(len(hypotheses), -np.inf)
+    np.maximum.at(best, hypotheses.of[its], values[its])
+    return np.where(np.isneginf(best), np.nan, best)

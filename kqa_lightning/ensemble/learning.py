@@ -1,0 +1,129 @@
+"""The strategies that learn: from prediction files to one answer a question, and to a line on what was learned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
+from kqa_lightning.ensemble.evaluation import mark_answers
+from kqa_lightning.ensemble.fitting import Fit, fit_weighted
+from kqa_lightning.ensemble.gold import gold_answers
+from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.pairwise import Floats, Integers
+from kqa_lightning.ensemble.questions import GOLD, Question, number_articles, read_questions
+from kqa_lightning.ensemble.stacking import Stacking, has_texts, train_stacking
+from kqa_lightning.errors import KQAError
+
+
+@dataclass(frozen=True)
+class OutOfFold:
+    """Answers of models that have not read the gold answers, and those.
+
+    Attributes:
+        hypotheses: the answers.
+        marks: of each hypothesis its character F1 with gold, (hypotheses,).
+        table: the articles and questions by id, as far as they are known.
+        articles: of each question the number of its article; None where no article is known.
+    """
+
+    hypotheses: Hypotheses
+    marks: Floats
+    table: Mapping[str, Question]
+    articles: list[int] | None
+
+
+def check_sources(sources: Mapping[str, Path], predictions: Mapping[str, Path]) -> dict[str, Path]:
+    """The out-of-fold files in the order of the models to combine, which ``predictions`` names with their files.
+
+    Raises:
+        KQAError: they are those of other models, or a file is also one to combine.
+    """
+    if set(sources) != set(predictions):
+        raise KQAError(
+            f"--oof has the models {', '.join(sources)}, and those to combine are {', '.join(predictions)}: "
+            "what is learned from some models says nothing about others"
+        )
+    for name, path in sources.items():
+        if any(path.exists() and other.exists() and path.samefile(other) for other in predictions.values()):
+            raise KQAError(f"--oof {name}={path}: that is also a file to combine; learn from other questions")
+    return {name: sources[name] for name in predictions}
+
+
+def read_out_of_fold(sources: Mapping[str, Path], gold: str) -> OutOfFold:
+    """Read what there is to learn from.
+
+    Args:
+        sources: {model: its out-of-fold predictions}.
+        gold: the table with their gold answers, and articles and questions if these are to be learned from.
+
+    Raises:
+        KQAError: a file is missing or malformed, the files answer different questions, or gold lacks some.
+    """
+    pool = read_pool(sources)
+    table = read_questions("--oof-gold", gold, GOLD)
+    answers = gold_answers(table, pool.questions, gold, flag="--oof-gold")
+    return out_of_fold(pool, answers, table)
+
+
+def out_of_fold(
+    pool: CandidatePool, gold: Mapping[str, Sequence[str]], table: Mapping[str, Question] | None = None
+) -> OutOfFold:
+    """The same from what is in memory: {id: gold answers} of at least the pool's questions."""
+    hypotheses, table = Hypotheses(pool), table or {}
+    answers = [pool.answers[place] for place in hypotheses.first]
+    golds = [gold[pool.questions[question]] for question in hypotheses.question]
+    marks = mark_answers([answers], golds)[0].char_f1
+    return OutOfFold(hypotheses, marks, table, number_articles(table, pool.questions))
+
+
+def fit_to(learned_from: OutOfFold, weights: Mapping[str, float] | None = None) -> Fit:
+    """`weighted`, with its temperature and, where these are not given, its weights."""
+    return fit_weighted(learned_from.hypotheses, learned_from.marks, weights)
+
+
+def train_for(
+    learned_from: OutOfFold, questions: Sequence[str], table: Mapping[str, Question], seed: int = 0
+) -> Stacking:
+    """`stacking`, which learns from articles and questions where both sides have them all.
+
+    Args:
+        learned_from: what to learn from.
+        questions: the ids that it will choose answers to.
+        table: their articles and questions, as far as these are known.
+        seed: of the regressions.
+
+    Raises:
+        KQAError: scikit-learn is not installed, or there are fewer than two articles to learn from.
+    """
+    asked = learned_from.hypotheses.pool.questions
+    both = has_texts(learned_from.table, asked) and has_texts(table, questions)
+    articles = list(range(len(asked))) if learned_from.articles is None else learned_from.articles
+    return train_stacking(
+        learned_from.hypotheses, learned_from.marks, articles, learned_from.table if both else None, seed
+    )
+
+
+def answers_at(pool: CandidatePool, places: Integers) -> dict[str, str]:
+    """The chosen candidates as they stand: {id: answer}."""
+    return {name: pool.answers[place] for name, place in zip(pool.questions, places, strict=True)}
+
+
+def describe_fit(fit: Fit) -> str:
+    """What was fitted, in one line."""
+    strategy = fit.strategy
+    weights = ", ".join(f"{name} {strategy.weights.get(name, 1.0):.3g}" for name in fit.models)
+    kind = "shared out by a softmax" if strategy.shared else "each its own probability"
+    return (
+        f"weighted: {weights}; candidates {kind} at temperature {strategy.temperature:g}; out of fold "
+        f"{100 * fit.char_f1:.2f}, best single model {100 * max(fit.models.values()):.2f}"
+    )
+
+
+def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
+    """What was trained, in one line."""
+    over = "single questions, too good where some share an article"
+    if learned_from.articles is not None:
+        over = f"{len(set(learned_from.articles))} articles"
+    scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
+    missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
+    return f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores}){missing}"

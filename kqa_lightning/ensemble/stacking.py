@@ -1,0 +1,161 @@
+"""A re-ranker: the answer whose character F1 with gold is predicted to be highest.
+
+Stacked generalisation (Wolpert 1992): a regression learns each answer's F1 from `features`, on out-of-fold
+predictions, where the models have not read the gold answers. Which regression is decided by cross-validation over
+articles, since questions on one article, or paraphrases of one question, on both sides would make any of them
+look good.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from kqa_lightning.ensemble.features import numeric_features, question_features, text_features
+from kqa_lightning.ensemble.hypotheses import TIE, Hypotheses
+from kqa_lightning.ensemble.pairwise import Floats, Integers
+from kqa_lightning.ensemble.questions import Question
+from kqa_lightning.errors import KQAError
+
+FOLDS = 5
+MISSING = -1e6  # below all that a column can hold
+Table = Mapping[str, Question]
+
+
+@dataclass(frozen=True)
+class Stacking:
+    """The answer with the highest predicted character F1.
+
+    Equal candidates are one answer. An abstention is never written where there is another answer. At a tie the
+    answer with more votes is written, then the one mentioned first; its surface form is that of the candidate
+    listed first.
+
+    Attributes:
+        models: whose candidates it learned from, in their order.
+        reads_articles: whether it knows questions and articles.
+        learner: the name of the regression.
+        scores: of each regression the mean character F1 of the answers it chose in cross-validation, from 0 to 1.
+        regression: the fitted one.
+    """
+
+    models: tuple[str, ...]
+    reads_articles: bool
+    learner: str
+    scores: dict[str, float]
+    regression: Any
+
+    def choose(self, hypotheses: Hypotheses, table: Table | None = None) -> Integers:
+        """Of each question the place of the candidate to write, (questions,).
+
+        Args:
+            hypotheses: the answers of the models that it learned from.
+            table: article and question of every question, where it reads them.
+
+        Raises:
+            KQAError: the answers are those of other models, or it knows articles and there are none.
+        """
+        if hypotheses.pool.models != self.models:
+            given, learned = (", ".join(names) for names in (hypotheses.pool.models, self.models))
+            raise KQAError(f"stacking was learned from {learned} and cannot choose among answers of {given}")
+        if self.reads_articles and not has_texts(table, hypotheses.pool.questions):
+            raise KQAError("stacking was learned with articles and questions and cannot choose without them")
+        values = feature_matrix(hypotheses, table if self.reads_articles else None)
+        return _pick(hypotheses, self.regression.predict(values))
+
+
+def train_stacking(
+    hypotheses: Hypotheses,
+    marks: Floats,
+    articles: Sequence[int],
+    table: Table | None = None,
+    seed: int = 0,
+) -> Stacking:
+    """Train each regression in cross-validation over articles, and the best of them on everything.
+
+    Args:
+        hypotheses: out-of-fold answers.
+        marks: of each hypothesis its character F1 with gold, (hypotheses,).
+        articles: of each question the number of its article.
+        table: article and question of every question; without it nothing is learned from them.
+        seed: of the regressions; the same seed gives the same choices.
+
+    Raises:
+        KQAError: scikit-learn is not installed, or there are fewer than two articles.
+    """
+    check_installed()
+    from sklearn.base import clone
+    from sklearn.model_selection import GroupKFold
+
+    groups = np.asarray(articles)[hypotheses.question]
+    folds = min(FOLDS, len(set(articles)))
+    if folds < 2:
+        raise KQAError("stacking learns from the questions on two articles or more; there is one")
+    values = feature_matrix(hypotheses, table)
+    parts = list(GroupKFold(folds).split(values, groups=groups))
+    scores = {}
+    for name, regression in _regressions(seed).items():
+        predicted = np.empty(len(hypotheses))
+        for train, held_out in parts:
+            predicted[held_out] = clone(regression).fit(values[train], marks[train]).predict(values[held_out])
+        scores[name] = float(marks[hypotheses.of[_pick(hypotheses, predicted)]].mean())
+    best = next(name for name, score in scores.items() if score >= max(scores.values()) - TIE)
+    regression = _regressions(seed)[best].fit(values, marks)
+    return Stacking(hypotheses.pool.models, table is not None, best, scores, regression)
+
+
+def feature_matrix(hypotheses: Hypotheses, table: Table | None) -> Floats:
+    """All that is known of each hypothesis, (hypotheses, columns); NaN is what is not known.
+
+    Args:
+        hypotheses: the answers.
+        table: article and question of every question, if these are to be used.
+    """
+    parts = [numeric_features(hypotheses)[1], text_features(hypotheses)[1]]
+    if table is not None:
+        parts.append(question_features(hypotheses, table)[1])
+    return np.hstack(parts)
+
+
+def has_texts(table: Table | None, questions: Sequence[str]) -> bool:
+    """Whether a table has an article and a question for each of these ids."""
+    rows = (table.get(name) if table else None for name in questions)
+    return all(row is not None and row.context is not None and row.question is not None for row in rows)
+
+
+def check_installed() -> None:
+    """Refuse to go on without scikit-learn.
+
+    Raises:
+        KQAError: naming the extra to install.
+    """
+    try:
+        import sklearn  # noqa: F401
+    except ImportError as error:
+        raise KQAError("stacking needs scikit-learn: pip install 'kqa-lightning[stacking]'") from error
+
+
+def _regressions(seed: int) -> dict[str, Any]:
+    """Few questions suit the line, many the trees, which see that a model may be good at one kind of question."""
+    from sklearn.ensemble import HistGradientBoostingRegressor
+    from sklearn.impute import SimpleImputer
+    from sklearn.linear_model import Ridge
+    from sklearn.pipeline import make_pipeline
+    from sklearn.preprocessing import StandardScaler
+
+    means = SimpleImputer(add_indicator=True, keep_empty_features=True)
+    # The trees know what is missing, but not how to make of it a column in which everything is.
+    constant = SimpleImputer(strategy="constant", fill_value=MISSING, keep_empty_features=True)
+    # Stopping early would hold out rows, not articles.
+    trees = HistGradientBoostingRegressor(
+        learning_rate=0.08, max_iter=100, max_leaf_nodes=15, early_stopping=False, random_state=seed
+    )
+    return {
+        "ridge": make_pipeline(means, StandardScaler(), Ridge(alpha=100.0)),
+        "boosted trees": make_pipeline(constant, trees),
+    }
+
+
+def _pick(hypotheses: Hypotheses, predicted: Floats) -> Integers:
+    votes = hypotheses.masses((hypotheses.pool.rank == 0).astype(np.float64)).sum(axis=1)
+    return hypotheses.pick(predicted, votes)

@@ -1,0 +1,89 @@
+"""Candidates as predict writes them, and as CSV."""
+
+import json
+import math
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from kqa_lightning.ensemble.candidate_files import read_candidates
+from kqa_lightning.errors import KQAError
+
+
+def line(name: object, *candidates: object) -> str:
+    return json.dumps({"id": name, "candidates": list(candidates)}, ensure_ascii=False)
+
+
+def candidate(answer: object, total: object = -0.5, mean: object = -0.25) -> dict:
+    return {"answer": answer, "raw": answer, "logprob_sum": total, "logprob_mean": mean}
+
+
+def test_every_candidate_with_its_scores(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    decomposed = unicodedata.normalize("NFD", "한국")
+    lines = [
+        line("001", candidate("14일, 다섯"), candidate("", -3, -1.5)),
+        "",
+        line("2\u2028", candidate(decomposed, None, None)),
+    ]
+    path.write_text("\ufeff" + "\r\n".join(lines) + "\n", encoding="utf-8", newline="")
+    found = read_candidates(path)
+    assert (found.ids, found.counts) == (["001", "2\u2028"], [2, 1])
+    assert found.answers == ["14일, 다섯", "", "한국"]
+    assert found.logprob_sum[:2] == [-0.5, -3.0] and math.isnan(found.logprob_sum[2])
+    assert found.logprob_mean[:2] == [-0.25, -1.5] and math.isnan(found.logprob_mean[2])
+
+
+def test_a_candidate_may_have_no_scores(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text('{"id": "1", "candidates": [{"answer": "가"}, {"answer": "나", "logprob_sum": -Infinity}]}\n')
+    found = read_candidates(path)
+    assert found.answers == ["가", "나"] and all(map(math.isnan, found.logprob_sum + found.logprob_mean))
+
+
+def test_a_csv_is_one_candidate_and_not_the_file_beside_it(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,answer\n1,가\n2,\n", encoding="utf-8")
+    (tmp_path / "a.jsonl").write_text(line("1", candidate("나")) + "\n", encoding="utf-8")
+    found = read_candidates(tmp_path / "a.csv")
+    assert (found.ids, found.counts, found.answers) == (["1", "2"], [1, 1], ["가", ""])
+    assert all(map(math.isnan, found.logprob_sum + found.logprob_mean))
+
+
+GOOD = line("1", candidate("가"))
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "there are no rows in it"),
+        ("id,answer\n1,가\n", "line 1: broken JSON"),
+        (f"{GOOD}\n[]\n", "line 2: no JSON object"),
+        (f"{GOOD}\n{GOOD}\n", r"repeated ids: 1 \(line 1, line 2\)"),
+        (f"{GOOD}\n" + line(" ", candidate("나")), "blank ids in line 2"),
+        (line(1, candidate("가")), "line 1: needs an id that is a text"),
+        ('{"candidates": [{"answer": "가"}]}', "line 1: needs an id that is a text"),
+        ('{"id": "1", "answer": "가"}', "line 1: needs 'candidates', a list of one or more"),
+        (line("1"), "line 1: needs 'candidates'"),
+        (line("1", "가"), "line 1: each candidate needs an 'answer' that is a text"),
+        (line("1", candidate(None)), "line 1: each candidate needs an 'answer'"),
+        (line("1", candidate("가", "-1")), "line 1: logprob_sum is no number"),
+        (line("1", candidate("가", -1, True)), "line 1: logprob_mean is no number"),
+        (line("1", candidate("가", 0.5)), "line 1: logprob_sum is above 0"),
+        (line("1", candidate("가", 10**400)), "line 1: logprob_sum is beyond all bounds"),
+        ('{"id": "1", "candidates": [{"answer": "\\uD83D"}]}', "line 1: half of a surrogate pair"),
+        ("[" * 100_000, "line 1: nested too deeply"),
+    ],
+)
+def test_bad_files_name_file_and_line(content: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(content, encoding="utf-8")
+    with pytest.raises(KQAError, match=message) as caught:
+        read_candidates(path)
+    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_a_whole_pair_is_no_half(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"id": "1", "candidates": [{"answer": "😀"}]}), encoding="utf-8")
+    assert read_candidates(path).answers == ["😀"]
