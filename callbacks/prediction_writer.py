@@ -1,7 +1,5 @@
 """Writes the answers of ``predict``."""
 
-import csv
-import json
 import os
 from dataclasses import asdict
 from pathlib import Path
@@ -10,9 +8,10 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from kqa_lightning.errors import KQAError
-from kqa_lightning.files import user_path, written_whole
+from kqa_lightning.files import user_path
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import AnsweredQuestion
+from kqa_lightning.prediction_files import TABLE, write_answers, write_candidates
 
 
 class PredictionWriter(Callback):
@@ -60,16 +59,16 @@ class PredictionWriter(Callback):
         ids = trainer.datamodule.tables["predict"]["id"][:]  # type: ignore[attr-defined]
         questions = {ids[row]: self._answered[row] for row in sorted(self._answered)}
         table, lines = self._targets(trainer)
-        with written_whole(table) as scratch:
-            _write_csv(scratch, questions)
-        with written_whole(lines) as scratch:
-            _write_jsonl(scratch, questions)
+        write_answers(table, {name: question.candidates[0].answer for name, question in questions.items()})
+        write_candidates(
+            lines, {name: [asdict(one) for one in question.candidates] for name, question in questions.items()}
+        )
         part = "" if len(questions) == len(ids) else f" to {len(ids)} questions (--trainer.limit_predict_batches)"
         say(f"{table}: {len(questions)} answers{part}; every candidate with its scores: {lines}")
 
     def _targets(self, trainer: Trainer) -> tuple[Path, Path]:
         path = user_path(trainer.default_root_dir if self.path is None else self.path)
-        table = path if path.suffix == ".csv" else path / "predictions.csv"
+        table = path if path.suffix == ".csv" else path / TABLE
         return table, table.with_suffix(".jsonl")
 
 
@@ -77,18 +76,3 @@ def _check_writable(target: Path) -> None:
     folder = next(path for path in target.absolute().parents if path.exists())
     if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise KQAError(f"--prediction_writer.path: {target} cannot be written; name a folder, or a file ending in .csv")
-
-
-def _write_csv(target: Path, questions: dict[str, AnsweredQuestion]) -> None:
-    # Everything is quoted: before Python 3.13 a lone carriage return would be written bare, which no reader accepts.
-    with target.open("w", encoding="utf-8", newline="") as file:
-        file.write("id,answer\n")
-        writer = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-        writer.writerows((name, question.candidates[0].answer) for name, question in questions.items())
-
-
-def _write_jsonl(target: Path, questions: dict[str, AnsweredQuestion]) -> None:
-    with target.open("w", encoding="utf-8", newline="") as file:
-        for name, question in questions.items():
-            candidates = [asdict(candidate) for candidate in question.candidates]
-            file.write(json.dumps({"id": name, "candidates": candidates}, ensure_ascii=False) + "\n")

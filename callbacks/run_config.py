@@ -25,21 +25,22 @@ class RunConfig(SaveConfigCallback):
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before training."""
-        self._save(trainer)
+        self.save(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before a validation."""
-        self._save(trainer)
+        self.save(trainer)
 
     def on_test_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before a test."""
-        self._save(trainer)
+        self.save(trainer)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Save before a prediction."""
-        self._save(trainer)
+        self.save(trainer)
 
-    def _save(self, trainer: Trainer) -> None:
+    def save(self, trainer: Trainer) -> None:
+        """Write the file into the trainer's root dir, once."""
         if self.already_saved or not trainer.is_global_zero:
             return
         config: Any = self.config.clone()

@@ -9,9 +9,10 @@ COMMANDS = {
     "validate": "score answers on data.val_path, or on the part of data.train_path kept for validation",
     "test": "score answers on data.test_path",
     "predict": "answer the questions of data.predict_path",
+    "crossfit": "fine-tune a model for each fold of data.train_path, and answer every question out of fold",
     "preview": "show the prompts and token counts of data.train_path; loads no model",
 }
-TRAINER_COMMANDS = ("fit", "validate", "test", "predict")
+TRAINER_COMMANDS = ("fit", "validate", "test", "predict", "crossfit")
 
 _HELP = """\
 usage: python -m kqa_lightning COMMAND --config NAME.yaml [--KEY VALUE ...]

@@ -3,6 +3,7 @@
 import logging
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
@@ -19,8 +20,11 @@ from kqa_lightning.config_files import ConfigFile
 from kqa_lightning.curves import Curves
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.errors import KQAError
+from kqa_lightning.loops.crossfit import Crossfit, Run
+from kqa_lightning.loops.plan import decides_answers
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
+from kqa_lightning.run_folder import LAST
 from kqa_lightning.trainer import KQATrainer
 
 TRAINER_DEFAULTS = {
@@ -44,10 +48,7 @@ class KQACLI(LightningCLI):
             KQAModule,
             KQADataModule,
             trainer_class=KQATrainer,
-            trainer_defaults={
-                **TRAINER_DEFAULTS,
-                "callbacks": [callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()],
-            },
+            trainer_defaults=dict(TRAINER_DEFAULTS),
             save_config_callback=callbacks.RunConfig,
             seed_everything_default=0,
             parser_class=KQAArgumentParser,
@@ -74,6 +75,7 @@ class KQACLI(LightningCLI):
         parser.add_lightning_class_args(callbacks.RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(callbacks.AnswerEvaluation, "answer_evaluation")
         parser.add_lightning_class_args(callbacks.PredictionWriter, "prediction_writer")
+        parser.add_class_arguments(Crossfit, "crossfit")
         parser.link_arguments("model.base_model", "data.base_model")
 
     def parse_arguments(self, parser: LightningArgumentParser, args: ArgsType) -> None:
@@ -94,12 +96,14 @@ class KQACLI(LightningCLI):
         """The trainer, with curves in its root dir where it trains."""
         given = self._get(self.config_init, "trainer")
         logger = given["logger"]
-        if self.subcommand not in ("fit", "test"):
+        if self.subcommand not in ("fit", "test", "crossfit"):
             logger = False
         elif logger in (None, True):
             logger = Curves(given["default_root_dir"])
         monitors = [LearningRateMonitor("step")] if logger else []
         plugins = given["plugins"] or []
+        # New ones for every trainer: they keep what they have said.
+        self.trainer_defaults["callbacks"] = [callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()]
         try:
             return super().instantiate_trainer(
                 logger=logger,
@@ -113,6 +117,31 @@ class KQACLI(LightningCLI):
     def after_instantiate_classes(self) -> None:
         """Give the command its checkpoint's path."""
         self.config_init[self.subcommand]["ckpt_path"] = self.ckpt_path
+
+    def crossfit(self, ckpt_path: str | None, **_: object) -> None:
+        """Run the folds, each with classes of its own; the settings are those of the command line."""
+        if ckpt_path not in (None, LAST):
+            raise KQAError(f"--ckpt_path {ckpt_path}: crossfit goes on from last, or begins")
+        given, loop = self.config["crossfit"], self._get(self.config_init, "crossfit")
+        settings = {name: value for name, value in vars(given.as_flat()).items() if decides_answers(name)}
+        run = self._run()
+        folds = loop.begin(run, settings, go_on=ckpt_path == LAST)
+        for callback in run.trainer.callbacks:  # type: ignore[attr-defined]
+            if isinstance(callback, callbacks.RunConfig):
+                callback.save(run.trainer)
+        loop.run(folds, self._run_in, given.seed_everything)
+
+    def _run_in(self, root: Path) -> Run:
+        """A trainer, a module and a data module of their own, over a folder."""
+        settings = self.config["crossfit"]
+        settings.trainer.default_root_dir = str(root)
+        settings.prediction_writer.path = None
+        self.instantiate_classes()
+        return self._run()
+
+    def _run(self) -> Run:
+        assert isinstance(self.trainer, KQATrainer)
+        return Run(self.trainer, self.model, self.datamodule)
 
 
 def run(args: list[str]) -> int:

@@ -1,6 +1,7 @@
 """The folder of a run: where its checkpoints, adapter and curves are, and what an earlier run left there."""
 
 import os
+from collections.abc import Iterable
 from pathlib import Path
 
 from kqa_lightning.checkpoints import read_checkpoint
@@ -29,6 +30,8 @@ class RunFolder:
         self.last = self.checkpoints / "last.ckpt"
         self.best = self.checkpoints / "best.ckpt"
         self.adapter = self.root / "adapter"
+        self.out_of_fold = self.root / "oof"
+        self.final = self.root / "final"
         self._earlier_curves = self._curves()
 
     def check_writable(self) -> None:
@@ -63,7 +66,13 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing."""
         products = (self.root / name for name in PRODUCTS)
-        files = (self.checkpoints, self.adapter, *products, *self._earlier_curves)
+        return self._move((self.checkpoints, self.adapter, *products, *self._earlier_curves))
+
+    def set_aside_folds(self) -> Path | None:
+        """The same with what an earlier cross-fitting left."""
+        return self._move((self.out_of_fold, self.final))
+
+    def _move(self, files: Iterable[Path]) -> Path | None:
         left = [path for path in files if path.exists()]
         if not left:
             return None

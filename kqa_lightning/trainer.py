@@ -128,6 +128,25 @@ class KQATrainer(Trainer):
                 model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
             )
 
+    def fit_folds(
+        self,
+        model: LightningModule,
+        datamodule: LightningDataModule | None = None,
+        ckpt_path: str | None = None,
+    ) -> None:
+        """Fine-tune a model for each fold of data.train_path, and answer the fold's questions with it.
+
+        Args:
+            model: Not used: each fold has its own.
+            datamodule: Not used: each fold has its own.
+            ckpt_path: Go on with what was begun in this root dir: last. Where there is nothing yet, the first fold
+                starts.
+        """
+        raise NotImplementedError("a fold needs a trainer of its own, which KQACLI makes")
+
+    # The options are a group of the same name, and jsonargparse names a group of options after its method.
+    crossfit = fit_folds
+
     @contextmanager
     def _refusals(self) -> Iterator[None]:
         """Turn what Lightning itself raises about a setting when a run begins into the error of wrong input."""

@@ -1,5 +1,6 @@
 """The LightningDataModule: tables in, packed batches out, everything checked before a model is loaded."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import datasets
@@ -112,6 +113,8 @@ class KQADataModule(LightningDataModule):
         self.columns = columns
         self.num_workers = num_workers
         self.seed = seed
+        self._held_out: Sequence[int] = ()
+        self._train_on_all = False
         self.tables: dict[str, datasets.Dataset] = {}
         self.articles: dict[str, EncodedTable] = {}
         self.encoder: PromptEncoder
@@ -126,6 +129,8 @@ class KQADataModule(LightningDataModule):
         """
         self._check_settings()
         parts = STAGE_PARTS[stage]
+        if self._train_on_all and self.paths["val"] is None:
+            parts = tuple(part for part in parts if part != "val")
         if stage is None:
             parts = tuple(part for part in parts if self.paths[part] or (part == "val" and self.paths["train"]))
         for part in parts:
@@ -152,6 +157,29 @@ class KQADataModule(LightningDataModule):
         """The articles to predict on, in the order of the table."""
         return DataLoader(**self._loader("predict"))
 
+    def training_table(self) -> datasets.Dataset:
+        """The whole training table, of which nothing has been split off.
+
+        Raises:
+            KQAError: as `setup`.
+        """
+        source = self._source("train", "crossfit needs --data.train_path")
+        return load_table(source, "train", self.columns, require_answers=True)
+
+    def hold_out(self, rows: Sequence[int]) -> None:
+        """Leave these rows of the training table out of training and validation, and predict on them.
+
+        To be called before `setup`.
+        """
+        self._held_out = rows
+
+    def train_on_all(self) -> None:
+        """Split nothing off the training table, also where validation has no table of its own: there is none then.
+
+        To be called before `setup`.
+        """
+        self._train_on_all = True
+
     def _check_settings(self) -> None:
         if not 0 < self.val_fraction < 1:
             raise KQAError(f"--data.val_fraction {self.val_fraction} is to be between 0 and 1")
@@ -162,23 +190,39 @@ class KQADataModule(LightningDataModule):
                 raise KQAError(f"--data.{name} {value} is to be at least {least}")
 
     def _read(self, part: Part, stage: str | None) -> None:
-        """Read one part's table, or split the training table where validation has none of its own."""
+        """Read one part's table; that of training is split where validation has none of its own."""
         if part in self.tables:
             return
-        split = part in ("train", "val") and self.paths["val"] is None
-        source = self.paths["train" if split else part]
-        if source is None:
-            flags = {
-                "val": "--data.val_path or --data.train_path",
-                "predict": "--data.predict_path or --data.test_path",
-            }
-            raise KQAError(f"{stage} needs {flags.get(part, f'--data.{part}_path')}: a table, or sample")
-        table = load_table(source, "train" if split else part, self.columns, require_answers=part != "predict")
-        if split:
-            train, val = split_articles(table["context"], self.val_fraction, self.seed)
-            self.tables.update(train=table.select(train), val=table.select(val))
+        splits = part == "val" and self.paths["val"] is None
+        if part == "train" or splits:
+            self._read_training(stage)
+        elif part == "predict" and self._held_out:
+            self.tables[part] = self.training_table().select(self._held_out)
         else:
-            self.tables[part] = table
+            flags = {"predict": "--data.predict_path or --data.test_path"}
+            source = self._source(part, f"{stage} needs {flags.get(part, f'--data.{part}_path')}")
+            self.tables[part] = load_table(source, part, self.columns, require_answers=part != "predict")
+
+    def _read_training(self, stage: str | None) -> None:
+        """Read the training table, and split off it what is held out and what is validated on."""
+        flag = "--data.val_path or --data.train_path" if stage == "validate" else "--data.train_path"
+        self._source("train", f"{stage} needs {flag}")
+        table = self.training_table()
+        held_out = set(self._held_out)
+        rows = [row for row in range(len(table)) if row not in held_out]
+        if self.paths["val"] is None and not self._train_on_all:
+            contexts = table["context"]
+            train, val = split_articles([contexts[row] for row in rows], self.val_fraction, self.seed)
+            self.tables["val"] = table.select([rows[place] for place in val])
+            rows = [rows[place] for place in train]
+        self.tables["train"] = table if len(rows) == len(table) else table.select(rows)
+
+    def _source(self, part: Part, needed: str) -> str:
+        """The table of a part, or an error that says what needs it."""
+        source = self.paths[part]
+        if source is None:
+            raise KQAError(f"{needed}: a table, or sample")
+        return source
 
     def _encode(self, part: Part) -> EncodedTable:
         # A row is no longer than a batch may be, so that the memory of a step is bounded.

@@ -58,7 +58,7 @@ def split_folds(contexts: Sequence[str], folds: int, seed: int) -> list[list[int
     """
     keys, articles = _ranked(contexts, seed)
     if not 2 <= folds <= len(articles):
-        raise KQAError(f"{folds} folds of {len(articles)} articles: between 2 and {len(articles)} can be made")
+        raise KQAError(f"--crossfit.folds {folds}: {len(articles)} articles make 2 to {len(articles)} folds")
     fold_of = {key: rank % folds for rank, key in enumerate(articles)}
     rows: list[list[int]] = [[] for _ in range(folds)]
     for row, key in enumerate(keys):

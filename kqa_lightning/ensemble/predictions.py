@@ -3,13 +3,13 @@
 Everything is text: an answer ``NA`` stays ``NA``, an id ``001`` stays ``001``. Answers are NFC.
 """
 
-import csv
 import os
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from kqa_lightning.ensemble.tables import first_few, nfc, read_table
 from kqa_lightning.errors import KQAError
+from kqa_lightning.prediction_files import write_answers
 
 
 def parse_sources(arguments: Sequence[str], flag: str = "", least: int = 2) -> dict[str, Path]:
@@ -96,20 +96,7 @@ def write_predictions(output: Path, answers: Mapping[str, str]) -> None:
     Raises:
         KQAError: the file cannot be written; what stood there before stands there still.
     """
-    target = output.resolve()  # a link goes on pointing at the file it named
-    scratch = target.with_name(f".{target.name}.{os.getpid()}.tmp")
     try:
-        with scratch.open("w", encoding="utf-8", newline="") as file:
-            plain = csv.writer(file, lineterminator="\n")
-            # Python 3.11 writes a lone carriage return bare, and no reader accepts that.
-            quoted = csv.writer(file, lineterminator="\n", quoting=csv.QUOTE_ALL)
-            plain.writerow(("id", "answer"))
-            for question, answer in answers.items():
-                (quoted if "\r" in question + answer else plain).writerow((question, answer))
-            file.flush()
-            os.fsync(file.fileno())
-        scratch.replace(target)
+        write_answers(output.resolve(), answers)  # a link goes on pointing at the file it named
     except OSError as error:
         raise KQAError(f"--output {output}: cannot be written ({error.strerror or error})") from error
-    finally:
-        scratch.unlink(missing_ok=True)

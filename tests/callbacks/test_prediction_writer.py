@@ -1,23 +1,16 @@
 """predictions.csv and predictions.jsonl: all ids, in order, readable as they were written."""
 
-import csv
 import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from peft import PeftModel
 from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write_rows
 
-from callbacks.prediction_writer import _write_csv, _write_jsonl
 from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.cli import KQACLI
 from kqa_lightning.ensemble.candidate_files import read_candidates
 from kqa_lightning.model.base import load_base_model
-from kqa_lightning.model.module import AnsweredQuestion, Candidate
-
-TEXT = st.text(st.characters(exclude_categories=["Cs"]))
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -105,20 +98,3 @@ def test_a_place_that_cannot_be_written_is_refused_at_once(
     arguments = runs.arguments("predict", str(tmp_path / "root"), *options)
     assert "--prediction_writer.path" in refusal(capsys, *arguments)
     assert not (tmp_path / "root").exists()
-
-
-@given(st.dictionaries(TEXT, TEXT, min_size=1))
-def test_reading_gives_back_the_same_strings(tmp_path_factory: pytest.TempPathFactory, texts: dict[str, str]) -> None:
-    folder = tmp_path_factory.mktemp("written")
-    questions = {
-        name: AnsweredQuestion(row, (Candidate(answer, answer, -1.5, -0.5),))
-        for row, (name, answer) in enumerate(texts.items())
-    }
-    _write_csv(folder / "a.csv", questions)
-    with (folder / "a.csv").open(encoding="utf-8", newline="") as file:
-        header, *rows = csv.reader(file)
-    assert header == ["id", "answer"]
-    assert dict(rows) == texts
-    assert len(rows) == len(texts)
-    _write_jsonl(folder / "a.jsonl", questions)
-    assert {line["id"]: line["candidates"][0]["answer"] for line in read_jsonl(folder / "a.jsonl")} == texts

@@ -73,5 +73,5 @@ def test_folds_are_stable_under_row_order_and_different_by_seed() -> None:
 
 @pytest.mark.parametrize("folds", [0, 1, 4])
 def test_folds_that_cannot_be_made(folds: int) -> None:
-    with pytest.raises(KQAError, match="between 2 and 3"):
+    with pytest.raises(KQAError, match="make 2 to 3"):
         split_folds(["가", "나", "다"], folds, seed=0)

@@ -137,7 +137,7 @@ def test_what_is_written_is_read_again(tmp_path: Path, answers: dict[str, str]) 
 def test_written_bytes(tmp_path: Path) -> None:
     path = tmp_path / "out.csv"
     write_predictions(path, {"001": "14일, 다섯", "2": "a\rb", "3": 'c"', "4": ""})
-    assert path.read_bytes().decode() == 'id,answer\n001,"14일, 다섯"\n"2","a\rb"\n3,"c"""\n4,\n'
+    assert path.read_bytes().decode() == 'id,answer\n"001","14일, 다섯"\n"2","a\rb"\n"3","c"""\n"4",""\n'
     with path.open(encoding="utf-8", newline="") as file:
         assert list(csv.reader(file))[2] == ["2", "a\rb"]
     assert [entry.name for entry in tmp_path.iterdir()] == ["out.csv"]
@@ -157,7 +157,7 @@ def test_a_link_goes_on_pointing(tmp_path: Path) -> None:
     target.write_text("before", encoding="utf-8")
     link.symlink_to(target)
     write_predictions(link, {"1": "a"})
-    assert link.is_symlink() and target.read_text(encoding="utf-8") == "id,answer\n1,a\n"
+    assert link.is_symlink() and target.read_text(encoding="utf-8") == 'id,answer\n"1","a"\n'
 
 
 def test_output_refused(tmp_path: Path) -> None:

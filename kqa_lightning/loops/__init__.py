@@ -1,0 +1,1 @@
+"""Outer loops over whole runs."""

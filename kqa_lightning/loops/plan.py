@@ -1,0 +1,77 @@
+"""What a cross-fitting was begun with, so that no fold is ever joined to folds made otherwise."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import datasets
+
+from kqa_lightning.errors import KQAError
+from kqa_lightning.files import written_whole
+from kqa_lightning.messages import say
+from kqa_lightning.run_folder import RunFolder
+
+PLAN = "plan.json"
+# Of train_path it is the content that counts, not its name.
+_DECIDE = (
+    *("model", "data", "crossfit.folds", "seed_everything", "answer_evaluation"),
+    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.precision"),
+    *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
+    *("trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.val_check_interval"),
+    "trainer.check_val_every_n_epoch",
+)
+_DO_NOT = ("data.train_path", "data.num_workers", "data.test_path", "data.predict_path")
+
+
+def begin_plan(folder: RunFolder, settings: Mapping[str, Any], go_on: bool) -> None:
+    """Begin a cross-fitting in a root dir, or go on with the one that is there.
+
+    Args:
+        folder: The root dir. An earlier cross-fitting is moved aside where this one begins.
+        settings: All that decides the predictions, by the name of its option.
+        go_on: Whether to go on where there is one.
+
+    Raises:
+        KQAError: naming what was otherwise when it was begun, or that its plan cannot be read.
+    """
+    plan = folder.out_of_fold / PLAN
+    present = {name: str(value) for name, value in settings.items()}
+    if go_on and plan.exists():
+        _compare(plan, present)
+        return
+    if go_on:
+        say(f"there is no cross-fitting in {folder.out_of_fold} to go on with: starting with the first fold")
+    if moved := folder.set_aside_folds():
+        say(f"an earlier cross-fitting in {folder.root} was moved to {moved}")
+    with written_whole(plan) as scratch:
+        scratch.write_text(json.dumps(present, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+
+
+def decides_answers(setting: str) -> bool:
+    """Whether the answers depend on a setting, ``group.name``."""
+    decides = any(setting == name or setting.startswith(f"{name}.") for name in _DECIDE)
+    return decides and setting not in _DO_NOT
+
+
+def table_digest(table: datasets.Dataset) -> str:
+    """A hash of the rows of a table: ids, articles, questions and gold answers, in their order."""
+    digest = hashlib.sha256()
+    for batch in table.select_columns(["id", "context", "question", "answers"]).iter(batch_size=1000):
+        digest.update(json.dumps(batch, ensure_ascii=False).encode())
+    return digest.hexdigest()[:16]
+
+
+def _compare(plan: Path, present: Mapping[str, str]) -> None:
+    try:
+        before = json.loads(plan.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise KQAError(f"{plan} cannot be read ({error}); without --ckpt_path last everything begins anew") from error
+    changed = [name for name in {**before, **present} if before.get(name) != present.get(name)]
+    if changed:
+        details = "; ".join(f"{name} was {before.get(name)} and is {present.get(name)}" for name in changed[:3])
+        raise KQAError(
+            f"the folds in {plan.parent} were begun with other settings: {details}; give those again, or leave out "
+            "--ckpt_path last to begin anew"
+        )
