@@ -49,7 +49,7 @@ def test_the_module_runs_as_a_program() -> None:
     ("arguments", "word"),
     [
         (["fti"], "did you mean fit?"),
-        ([], "fit, validate, test, predict, preview"),
+        ([], "fit, validate, test, predict, crossfit, preview"),
         (["--config", "x"], "the command comes first"),
     ],
 )
