@@ -7,7 +7,7 @@ import numpy as np
 
 from kqa_lightning.ensemble.article_clues import CLUES, Clues
 from kqa_lightning.ensemble.hypotheses import Hypotheses
-from kqa_lightning.ensemble.pairwise import Floats
+from kqa_lightning.ensemble.pairwise import Floats, Integers
 from kqa_lightning.ensemble.question_words import KINDS, question_kind
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.weighted import probabilities
@@ -55,14 +55,19 @@ def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
     return list(columns), np.stack(list(columns.values()), axis=1)
 
 
-def text_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
-    """Length, digits and units of the answers; as `numeric_features`."""
-    answers = [hypotheses.pool.answers[place] for place in hypotheses.first]
+def text_features(hypotheses: Hypotheses, rows: Integers) -> tuple[list[str], Floats]:
+    """Length, digits and units of some of the answers; as `numeric_features`.
+
+    Args:
+        hypotheses: the answers.
+        rows: the places of those asked for, (rows,).
+    """
+    answers = [hypotheses.pool.answers[place] for place in hypotheses.first[rows]]
     sizes = hypotheses.table.sizes(hypotheses.number).astype(np.float64)
     mean = np.add.reduceat(sizes, hypotheses.starts) / np.bincount(hypotheses.question)
     columns = {
-        "characters": sizes,
-        "characters, lead": sizes - mean[hypotheses.question],
+        "characters": sizes[rows],
+        "characters, lead": (sizes - mean[hypotheses.question])[rows],
         "words": np.array([float(len(answer.split())) for answer in answers]),
         "digits": np.array([float(sum(map(str.isdigit, answer))) for answer in answers]),
     }
@@ -71,23 +76,27 @@ def text_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
     return list(columns), np.stack(list(columns.values()), axis=1)
 
 
-def question_features(hypotheses: Hypotheses, table: Mapping[str, Question]) -> tuple[list[str], Floats]:
+def question_features(
+    hypotheses: Hypotheses, rows: Integers, table: Mapping[str, Question]
+) -> tuple[list[str], Floats]:
     """The kind of question and the answer's place in the article; as `numeric_features`.
 
     Args:
         hypotheses: the answers.
+        rows: the places of those asked for, (rows,), ascending.
         table: article and question of every question of the pool.
     """
     pool, texts = hypotheses.pool, hypotheses.table.texts
     kinds, clues = [], []
-    ends = [*hypotheses.starts[1:], len(hypotheses)]
-    for name, start, end in zip(pool.questions, hypotheses.starts, ends, strict=True):
-        row = table[name]
+    numbers = hypotheses.number[rows]
+    places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
+    for place, start, count in zip(places, starts, counts, strict=True):
+        row = table[pool.questions[place]]
         question = row.question or ""
-        kinds.append(question_kind(question))
+        kinds += [question_kind(question)] * count
         found = Clues(row.context or "", question)
-        clues += [found.of(texts[number]) for number in hypotheses.number[start:end]]
-    asks = np.array(kinds)[hypotheses.question, None] == np.arange(len(KINDS))
+        clues += [found.of(texts[number]) for number in numbers[start : start + count]]
+    asks = np.array(kinds)[:, None] == np.arange(len(KINDS))
     return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asks, np.array(clues)])
 
 

@@ -123,7 +123,7 @@ def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
     """What was trained, in one line."""
     over = "single questions, too good where some share an article"
     if learned_from.articles is not None:
-        over = f"{len(set(learned_from.articles))} articles"
+        over = f"{stacking.articles} articles"
     scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
     missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
     return f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores}){missing}"

@@ -64,10 +64,13 @@ def test_agreement_with_single_answers_is_a_sum_of_f1() -> None:
 def test_text_features() -> None:
     answers = ["1,200억원", "3.5%", "12월 3일", "25 명", "김철수 대표"]
     pool = single({str(number): [answer] for number, answer in enumerate(answers)})
-    found = columns(text_features(Hypotheses(pool)))
+    hypotheses = Hypotheses(pool)
+    found = columns(text_features(hypotheses, np.arange(len(hypotheses))))
     assert found["characters"] == [6, 2, 5, 3, 5] and found["words"] == [1, 1, 2, 2, 2]
     assert found["characters, lead"] == pytest.approx([1.8, -2.2, 0.8, -1.2, 0.8])
     assert found["digits"] == [4, 2, 3, 2, 0]
+    some = text_features(hypotheses, np.array([1, 4]))[1]
+    np.testing.assert_array_equal(some, text_features(hypotheses, np.arange(5))[1][[1, 4]])
     units = [[found[name][place] for name in ("money", "percent", "date", "count")] for place in range(5)]
     assert units == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
 
@@ -76,9 +79,10 @@ def test_question_features() -> None:
     pool = single({"a": ["3일", "가람"], "b": ["'3일'", "없음"]})
     article = "가람은 3일 문을 열었다. 가람은 새 이름이다."
     table = {"0": Question(article, "가람은 언제 문을 열었나?"), "1": Question(article, "이름은 무엇인가?")}
-    names, values = question_features(Hypotheses(pool), table)
+    names, values = question_features(Hypotheses(pool), np.arange(3), table)
     found = columns((names, values))
     assert found["asks when"] == [1, 0, 0] and found["asks what"] == [0, 1, 1] and found["asks who"] == [0, 0, 0]
     for row, (question, answer) in enumerate((("0", "3일"), ("1", "가람"), ("1", "없음"))):
         expected = Clues(article, table[question].question or "").of(answer)
         np.testing.assert_array_equal(values[row, -len(CLUES) :], expected)
+    np.testing.assert_array_equal(question_features(Hypotheses(pool), np.array([0, 2]), table)[1], values[[0, 2]])

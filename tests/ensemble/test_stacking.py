@@ -5,14 +5,16 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from pools import Scored, pool_of
+from pools import Scored, pool_of, random_pool
 
+from kqa_lightning.ensemble import stacking
 from kqa_lightning.ensemble.consensus import F1Sum
 from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.learning import OutOfFold, answers_at, out_of_fold
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.stacking import Stacking, has_texts, train_stacking
+from kqa_lightning.ensemble.stacking import SHORTLIST, Stacking, has_texts, shortlist, train_stacking
 from kqa_lightning.ensemble.strategies import combine
+from kqa_lightning.ensemble.weighted import probabilities
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics.functional import char_f1
 
@@ -41,6 +43,40 @@ def train(learned_from: OutOfFold, with_texts: bool = True, seed: int = 0) -> St
     assert learned_from.articles is not None
     table = learned_from.table if with_texts else None
     return train_stacking(learned_from.hypotheses, learned_from.marks, learned_from.articles, table, seed)
+
+
+def test_the_shortlist_is_the_models_own_answers_and_those_that_agree_best() -> None:
+    hypotheses = Hypotheses(random_pool(60, models=3, most=8, seed=4))
+    pool = hypotheses.pool
+    share = probabilities(pool)
+    kept = set(shortlist(hypotheses).tolist())
+    assert len(kept) < len(hypotheses)
+    for question in range(60):
+        its = np.flatnonzero(hypotheses.question == question).tolist()
+        candidates = np.flatnonzero(pool.question == question)
+        texts = {one: pool.answers[hypotheses.first[one]] for one in its}
+        agreement = {
+            one: sum(share[place] * char_f1(texts[one], pool.answers[place]) for place in candidates) for one in its
+        }
+        own = {hypotheses.of[place] for place in candidates if pool.rank[place] == 0}
+        assert own <= kept
+        left_out = [agreement[one] for one in its if one not in kept]
+        others = [agreement[one] for one in its if one in kept and one not in own]
+        assert len(own) + len(others) == max(len(own), min(SHORTLIST, len(its)))
+        assert not left_out or not others or max(left_out) <= min(others) + 1e-9
+
+
+def test_of_a_large_table_whole_articles_are_learned_from(known: OutOfFold, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(stacking, "LEARN_FROM", 120)
+    assert known.articles is not None
+    learned = stacking._sample(np.asarray(known.articles), seed=0)
+    by_article = {article: learned[np.asarray(known.articles) == article] for article in set(known.articles)}
+    assert all(whole.all() or not whole.any() for whole in by_article.values())
+    assert 120 <= learned.sum() < 126
+    assert not np.array_equal(learned, stacking._sample(np.asarray(known.articles), seed=1))
+    trained = train(known)
+    assert trained.articles == 20
+    assert max(trained.scores.values()) <= 1
 
 
 def score_of(simulated: OutOfFold, name: str, answer: str) -> float:

@@ -44,11 +44,11 @@ def ensemble(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     [
         (["--strategy", "vote_priority"], "다섯 차례", "공소시효"),
         (["--strategy", "vote_priority", "--priority", "nous"], "14일", "선거사범의 공소시효"),
-        (["--strategy", "vote_f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
-        (["--strategy", "f1_sum"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
-        (["--strategy", "weighted"], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+        (["--strategy", "vote_f1_sum"], "14일, 다섯 차례", "선거사범의 공소시효"),
+        (["--strategy", "f1_sum"], "14일, 다섯 차례", "선거사범의 공소시효"),
+        (["--strategy", "weighted"], "14일, 다섯 차례", "선거사범의 공소시효"),
         (["--strategy", "weighted", "--weights", "gemma2=0"], "14일", "선거사범의 공소시효"),
-        ([], '"14일, 다섯 차례"', "선거사범의 공소시효"),
+        ([], "14일, 다섯 차례", "선거사범의 공소시효"),
     ],
     ids=" ".join,
 )
@@ -57,7 +57,7 @@ def test_submission(folder: Path, arguments: list[str], q2: str, q3: str) -> Non
     assert (done.returncode, done.stderr) == (0, "")
     assert "submission.csv: 4 answers by" in done.stdout
     written = (folder / "submission.csv").read_bytes().decode("utf-8")
-    assert written == f"id,answer\nQ2,{q2}\nQ1,25명\nQ3,{q3}\n007,NA\n"
+    assert written == f'id,answer\n"Q2","{q2}"\n"Q1","25명"\n"Q3","{q3}"\n"007","NA"\n'
     assert {entry.name for entry in folder.iterdir()} == {*FILES, "submission.csv"}
 
 
@@ -122,7 +122,7 @@ def test_scores_alone_write_nothing(folder: Path) -> None:
 def test_a_second_run_replaces_the_first(folder: Path) -> None:
     for strategy in ("vote_priority", "f1_sum"):
         assert ensemble(folder, *THREE, "--strategy", strategy, "--output", "out.csv").returncode == 0
-    assert '"14일, 다섯 차례"' in (folder / "out.csv").read_text(encoding="utf-8")
+    assert "14일, 다섯 차례" in (folder / "out.csv").read_text(encoding="utf-8")
 
 
 WRONG = {
