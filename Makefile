@@ -5,10 +5,10 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo test lint format bases sample clean
+.PHONY: help install demo demo-full test lint format bases sample clean
 
 help:  ## List the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
 
 $(STAMP): pyproject.toml constraints.txt
 	$(PYTHON) -c 'import sys; sys.exit("error: Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; name another with make PYTHON=...") if sys.version_info < (3, 11) else None'
@@ -20,6 +20,9 @@ install: $(STAMP)  ## Make .venv with the tested versions
 
 demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about ten minutes on two cores
 	$(BIN)/python scripts/demo.py
+
+demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: half an hour
+	$(BIN)/python scripts/demo.py --full
 
 test: $(STAMP)  ## Run the test suite
 	$(BIN)/python -m pytest

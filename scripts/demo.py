@@ -2,9 +2,11 @@
 
     python scripts/demo.py                      # what make demo runs: about ten minutes on two cores
     python scripts/demo.py --seed 2 --output runs/demo-2
+    python scripts/demo.py --full               # what make demo-full runs: half an hour
 
 For each of the three families: answer the test questions with the base model, fine-tune it, answer again;
-then combine the three. Every step is a command that works by itself, and is printed before it runs.
+then combine the three. In full, the training questions are answered out of fold as well, for the strategies that
+learn. Every step is a command that works by itself, and is printed before it runs.
 """
 
 import argparse
@@ -20,6 +22,7 @@ from pathlib import Path
 from ensemble import main as run_ensemble
 
 from kqa_lightning.__main__ import main as run_command
+from kqa_lightning.assets import sample_table
 from kqa_lightning.ensemble.charts import draw_scores
 from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate
 from kqa_lightning.ensemble.gold import read_gold
@@ -27,6 +30,8 @@ from kqa_lightning.ensemble.predictions import read_all_predictions
 
 FAMILIES = ("gemma2", "eeve", "nous")
 RULE = "f1_sum"
+LEARNED_RULE = "stacking"
+FOLDS = 3
 Predictions = Mapping[str, Mapping[str, str]]
 
 
@@ -48,10 +53,30 @@ def run_family(name: str, output: Path, seed: int) -> None:
     step("predict", *config, "--trainer.default_root_dir", str(tuned), "--ckpt_path", "best")
 
 
+def run_folds(name: str, output: Path, seed: int) -> None:
+    """Answer the training questions out of fold; what an earlier call has answered stays."""
+    root = ("--trainer.default_root_dir", str(output / name / "folds"))
+    seeds = ("--seed_everything", str(seed), "--data.seed", str(seed))
+    folds = ("--crossfit.folds", str(FOLDS), "--ckpt_path", "last")
+    step("crossfit", "--config", f"tiny-{name}.yaml", *root, *seeds, *folds)
+
+
 def combine(output: Path) -> None:
     """Write the submission with the ensemble script, as a user would."""
     sources = [f"{name}={output / name / 'tuned' / 'predictions.csv'}" for name in FAMILIES]
-    arguments = [*sources, "--strategy", RULE, "--output", str(output / "submission.csv"), "--gold", "sample"]
+    _ensemble([*sources, "--strategy", RULE, "--output", str(output / "submission.csv"), "--gold", "sample"])
+
+
+def combine_learned(output: Path) -> None:
+    """The same with what can be learned from the training questions, and a page to read the answers on."""
+    sources = [f"{name}={output / name / 'tuned' / 'predictions.jsonl'}" for name in FAMILIES]
+    out_of_fold = [f"{name}={output / name / 'folds' / 'oof' / 'predictions.jsonl'}" for name in FAMILIES]
+    learned = ("--oof", *out_of_fold, "--oof-gold", str(sample_table("train")), "--table", "sample")
+    written = ("--output", str(output / f"submission-{LEARNED_RULE}.csv"), "--report", str(output / "report.html"))
+    _ensemble([*sources, *learned, "--strategy", LEARNED_RULE, *written, "--gold", "sample"])
+
+
+def _ensemble(arguments: list[str]) -> None:
     print(f"\n$ python scripts/ensemble.py {shlex.join(arguments)}", flush=True)
     status = run_ensemble(arguments)
     if status:
@@ -132,6 +157,7 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder for everything it makes")
+    parser.add_argument("--full", action="store_true", help="also learn from out-of-fold predictions")
     parser.add_argument("--seed", type=int, default=0, help="of the fine-tuning (adapters, order, dropout)")
     arguments = parser.parse_args()
     start = time.monotonic()
@@ -139,6 +165,10 @@ def main() -> None:
         run_family(name, arguments.output, arguments.seed)
     combine(arguments.output)
     report(arguments.output)
+    if arguments.full:
+        for name in FAMILIES:
+            run_folds(name, arguments.output, arguments.seed)
+        combine_learned(arguments.output)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     print(
         f"\n{minutes} min {seconds} s. Submission: {arguments.output / 'submission.csv'};"

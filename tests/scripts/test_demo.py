@@ -9,6 +9,7 @@ from small_runs import SmallRuns, read_rows, write_rows
 
 from kqa_lightning.assets import sample_table
 from kqa_lightning.metrics.functional import char_f1
+from kqa_lightning.prediction_files import write_candidates
 
 WRONG = "모르겠다"
 
@@ -98,3 +99,34 @@ def test_a_family_goes_its_road(runs: SmallRuns, tmp_path: Path, monkeypatch: py
         assert [row["id"] for row in read_rows(tmp_path / "nous" / state / "predictions.csv")] == ids
     settings = (tmp_path / "nous" / "tuned" / "fit.yaml").read_text(encoding="utf-8")
     assert "seed_everything: 3" in settings
+
+
+def test_what_is_learned_out_of_fold_decides_a_second_submission(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """One model is always right and the others, who agree with each other, never: only learning tells."""
+    for number, name in enumerate(demo.FAMILIES):
+        for part, place in (("test", "tuned"), ("train", "folds/oof")):
+            rows = read_rows(sample_table(part))
+            answers = {row["id"]: [{"answer": row["answer"] if number == 1 else WRONG}] for row in rows}
+            (tmp_path / name / place).mkdir(parents=True)
+            write_candidates(tmp_path / name / place / "predictions.jsonl", answers)
+    demo.combine_learned(tmp_path)
+    assert "stacking" in capsys.readouterr().out
+    gold = {row["id"]: row["answer"] for row in read_rows(sample_table("test"))}
+    assert {row["id"]: row["answer"] for row in read_rows(tmp_path / "submission-stacking.csv")} == gold
+    assert (tmp_path / "report.html").exists()
+
+
+def test_a_family_is_answered_out_of_fold(runs: SmallRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real = demo.step
+
+    def small_step(command: str, *options: str) -> None:
+        tables = [word for part, path in runs.tables.items() for word in (f"--data.{part}_path", str(path))]
+        real(command, *options, *tables, "--model.max_new_tokens", "4")
+
+    monkeypatch.setattr(demo, "step", small_step)
+    monkeypatch.setattr(demo, "FOLDS", 2)
+    demo.run_folds("nous", tmp_path, seed=3)
+    rows = read_rows(tmp_path / "nous" / "folds" / "oof" / "predictions.csv")
+    assert [row["id"] for row in rows] == [row["id"] for row in read_rows(runs.tables["train"])]
