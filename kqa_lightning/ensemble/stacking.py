@@ -22,7 +22,7 @@ from kqa_lightning.errors import KQAError
 
 FOLDS = 5
 SHORTLIST = 8  # answers to a question that are looked at closely
-LEARN_FROM = 20_000  # questions: more of them change the regressions little and take minutes
+LEARN_FROM = 10_000  # questions: more of them change the regressions little and take minutes
 MISSING = -1e6  # below all that a column can hold
 Table = Mapping[str, Question]
 
