@@ -42,14 +42,10 @@ class PackedBatch:
         return replace(self, **{name: getattr(self, name).to(device, **kwargs) for name in names})
 
     @property
-    def num_answers(self) -> int:
-        """Questions with a gold answer."""
-        return sum(bool(question.answer_ids) for article in self.articles for question in article.questions)
-
-    @property
-    def num_supervised(self) -> int:
-        """Tokens to be predicted: the gold answers with their end tokens."""
-        return sum(len(question.answer_ids) for article in self.articles for question in article.questions)
+    def answer_lengths(self) -> list[int]:
+        """Tokens of each gold answer, its end tokens included: [answers], row by row."""
+        lengths = (len(question.answer_ids) for article in self.articles for question in article.questions)
+        return [length for length in lengths if length]
 
 
 def pack(articles: Sequence[EncodedArticle], pad_id: int) -> PackedBatch:

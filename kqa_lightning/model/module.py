@@ -18,6 +18,7 @@ from kqa_lightning.model.answering import AnswerGenerator
 from kqa_lightning.model.answers import AnsweredQuestion, Candidate, is_over, read_candidates
 from kqa_lightning.model.base import Attention, LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.loss import token_losses
+from kqa_lightning.model.normalisation import LossNormalisation, StepMean
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
 from kqa_lightning.model.settings import check_ranges
 
@@ -46,6 +47,8 @@ class KQAModule(LightningModule):
         learning_rate: Peak learning rate; on resume the one given here wins over the checkpoint's.
         weight_decay: Decoupled weight decay of the adapters; wins on resume like the learning rate.
         warmup_ratio: Share of all optimizer steps over which the learning rate rises to its peak, from 0 to 1.
+        loss_normalisation: What an optimizer step takes the mean over, all its batches and processes together: token
+            for all answer tokens, example for all answers, each by the mean of its tokens.
         max_new_tokens: Most tokens an answer may have.
     """
 
@@ -61,6 +64,7 @@ class KQAModule(LightningModule):
         learning_rate: float = 2e-4,
         weight_decay: float = 0.0,
         warmup_ratio: float = 0.03,
+        loss_normalisation: LossNormalisation = "token",
         max_new_tokens: int = 64,
     ) -> None:
         super().__init__()
@@ -83,6 +87,7 @@ class KQAModule(LightningModule):
         self.warmup_ratio = warmup_ratio
         self.max_new_tokens = max_new_tokens
         self.strict_loading = False  # a checkpoint holds adapters alone; on_load_checkpoint asserts that it holds all
+        self._step_mean = StepMean(loss_normalisation)
         self.model: PeftModel | None = None
 
     # --- weights -----------------------------------------------------------------------------------------------
@@ -124,11 +129,14 @@ class KQAModule(LightningModule):
     # --- loss --------------------------------------------------------------------------------------------------
 
     def training_step(self, batch: "PackedBatch", batch_idx: int) -> Tensor:
-        """Mean loss of the batch's answer tokens; logs ``train/loss``."""
-        losses = token_losses(self._adapted(), batch)
-        loss = self.normalise(losses)
-        self.log("train/loss", loss.detach(), prog_bar=True, batch_size=max(len(losses), 1))
-        return loss
+        """The loss of the batch's answers, summed: `on_before_optimizer_step` makes a mean of the whole step."""
+        total = self._step_mean.add(token_losses(self._adapted(), batch), batch)
+        return total * self.trainer.accumulate_grad_batches  # by which Lightning divides it
+
+    def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
+        """Turn the gradients of a sum into those of the mean, before they are clipped; log ``train/loss``."""
+        loss = self._step_mean.finish(self._adapter_tensors().values(), self.trainer)
+        self.log("train/loss", loss, prog_bar=True)
 
     def validation_step(self, batch: "PackedBatch", batch_idx: int) -> None:
         """Log ``val/loss``, the mean over all supervised tokens of the validation data."""
@@ -138,10 +146,6 @@ class KQAModule(LightningModule):
 
     def test_step(self, batch: "PackedBatch", batch_idx: int) -> None:
         """Nothing: a test is scored on generated answers, by the callback that collects them."""
-
-    def normalise(self, losses: Tensor) -> Tensor:
-        """One number to descend on from the losses [supervised] of a batch: their mean, 0 where there are none."""
-        return losses.sum() / max(len(losses), 1)
 
     # --- answers -----------------------------------------------------------------------------------------------
 
@@ -186,6 +190,7 @@ class KQAModule(LightningModule):
 
     def on_train_start(self) -> None:
         """Let learning rate and weight decay of this run win over those of the checkpoint it goes on from."""
+        self._step_mean.begin()
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, Optimizer)
         assert isinstance(schedule, LambdaLR)

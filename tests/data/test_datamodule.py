@@ -111,7 +111,7 @@ def test_prediction_needs_no_gold_and_has_no_labels(make, tmp_path: Path) -> Non
     module = make(test_path=str(path))
     module.setup("predict")
     (batch,) = module.predict_dataloader()
-    assert (batch.labels == IGNORED).all() and batch.num_answers == 0
+    assert (batch.labels == IGNORED).all() and batch.answer_lengths == []
     assert "'answer'" in fails(make(test_path=str(path)), "test")
 
 
@@ -158,7 +158,7 @@ class Recorder(LightningModule):
 
     def training_step(self, batch: PackedBatch, batch_index: int) -> torch.Tensor:
         self.seen.append(rows_of([batch]))
-        return self.weight.sum() * batch.num_supervised / 100
+        return self.weight.sum() * sum(batch.answer_lengths) / 100
 
     def validation_step(self, batch: PackedBatch, batch_index: int) -> None:
         assert isinstance(batch, PackedBatch)

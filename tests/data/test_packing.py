@@ -55,8 +55,10 @@ def test_padding_and_counts(articles: list[EncodedArticle]) -> None:
         assert (batch.input_ids[row][padding] == 7).all()
         assert (batch.labels[row][padding] == IGNORED).all()
         assert (batch.position_ids[row][padding] == 0).all()
-    assert batch.num_supervised == int((batch.labels != IGNORED).sum())
-    assert batch.num_answers == sum(bool(q.answer_ids) for article in articles for q in article.questions)
+    assert sum(batch.answer_lengths) == int((batch.labels != IGNORED).sum())
+    assert batch.answer_lengths == [
+        len(q.answer_ids) for article in articles for q in article.questions if q.answer_ids
+    ]
     for tensor in (batch.input_ids, batch.position_ids, batch.segments, batch.labels):
         assert tensor.dtype == torch.int64
 
