@@ -46,10 +46,22 @@ class Format:
 
 @dataclass(frozen=True)
 class Content:
-    """What a file holds, unpacked and decoded, and not parsed yet."""
+    """What a file holds, unpacked and decoded, and not parsed yet.
 
+    Args:
+        source: how the file is named in messages.
+        extension: the one that tells the format.
+        data: text, or bytes where the format is a binary one.
+    """
+
+    source: str
+    extension: str
     data: str | bytes
-    format: Format
+
+    @property
+    def format(self) -> Format:
+        """How ``data`` becomes a table."""
+        return FORMATS[self.extension]
 
 
 def open_file(path: Path, problems: Problems) -> Content:
@@ -64,10 +76,13 @@ def open_file(path: Path, problems: Problems) -> Content:
         raise KQAError(f"{problems.source}: there is no such file")
     name = extension(path)[0]
     if name not in FORMATS:
-        raise KQAError(f"{problems.source}: unknown extension {name!r}; known: {', '.join(FORMATS)}, and these as .gz")
-    kind = FORMATS[name]
+        raise KQAError(
+            f"{problems.source}: unknown extension {name!r}; known: {', '.join(FORMATS)},"
+            " and these compressed, as in .csv.gz"
+        )
     data = read_bytes(path, problems)
-    return Content(decode(data, problems, kind.count_rows) if kind.count_rows else data, kind)
+    count_rows = FORMATS[name].count_rows
+    return Content(problems.source, name, decode(data, problems, count_rows) if count_rows else data)
 
 
 def read_file(path: Path, problems: Problems) -> RawTable:
@@ -145,8 +160,9 @@ def _parse_json(text: str, problems: Problems) -> RawTable:
     try:
         document = parse_json(text)
     except ValueError as error:
-        hint = "; a file with one object a line is to be named .jsonl" if "Extra data" in str(error) else ""
-        raise KQAError(f"{problems.source}: broken JSON: {error}{hint}") from error
+        if "Extra data" in str(error):  # one object a line, as the hub's .json files often are
+            return _parse_jsonl(text, problems)
+        raise KQAError(f"{problems.source}: broken JSON: {error}") from error
     if isinstance(document, list):
         records = document
     else:

@@ -161,7 +161,9 @@ def test_json_list_and_broken_json(tmp_path: Path) -> None:
     table, _ = read(write(tmp_path / "a.json", '[{"id": "1"}, {"id": "2"}]'))
     assert [row["id"] for _, row in table.rows] == ["1", "2"]
     assert "broken JSON" in fails(write(tmp_path / "b.json", '{"data": [}'))
-    assert ".jsonl" in fails(write(tmp_path / "c.json", '{"id": "1"}\n{"id": "2"}\n'))
+    assert "broken JSON: row 2 (line 2" in fails(write(tmp_path / "c.json", '{"id": "1"}\n{"id"}\n'))
+    table, _ = read(write(tmp_path / "e.json", '{"id": "1"}\n{"id": "2"}\n'))
+    assert [row["id"] for _, row in table.rows] == ["1", "2"]
     assert "neither KorQuAD" in fails(write(tmp_path / "d.json", '{"data": [{"paragraph": []}]}'))
 
 
