@@ -9,8 +9,10 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from kqa_lightning.data.json_tables import parse_json
 from kqa_lightning.data.problems import Problems
-from kqa_lightning.data.readers import RawTable, parse_json, read_file
+from kqa_lightning.data.raw_table import RawTable
+from kqa_lightning.data.readers import read_file
 from kqa_lightning.errors import KQAError
 
 
@@ -71,6 +73,61 @@ def test_the_row_of_an_undecodable_byte(tmp_path: Path, name: str, before: str, 
     data = before.encode() + b"\xff"
     message = fails(write(tmp_path / name, data))
     assert f"byte 0xff at offset {len(data) - 1} (row {row}, line" in message
+
+
+def test_the_offset_counts_the_byte_order_mark(tmp_path: Path) -> None:
+    data = b"\xef\xbb\xbf" + "id,x\n1,가\n2,".encode()
+    message = fails(write(tmp_path / "a.csv", data + b"\xff\n"))
+    assert f"byte 0xff at offset {len(data)} (row 2, line 3)" in message
+    # Without Hangul before the fault too, a marked file is no cp949.
+    assert "byte 0xb0 at offset 7" in fails(write(tmp_path / "b.csv", b"\xef\xbb\xbfid,x\xb0\xa1\n"))
+
+
+def test_the_bad_byte_of_a_cp949_file_is_cp949s(tmp_path: Path) -> None:
+    data = "id,답\n1,서울특별시\n2,부산광역시\n3,대".encode("cp949")
+    message = fails(write(tmp_path / "a.csv", data + b"\xff\n"))
+    assert f"byte 0xff at offset {len(data)} (row 3, line 4)" in message
+
+
+def test_the_bad_byte_of_an_utf8_file_is_utf8s_where_no_hangul_comes_before_it(tmp_path: Path) -> None:
+    data = b"id,x\n1," + "가나다".encode()[1:] + "라마바사\n".encode()
+    assert "byte 0xb0 at offset 7 (row 1, line 2)" in fails(write(tmp_path / "a.csv", data))
+
+
+JAPANESE = "東京は日本の首都である。人口は約千四百万人で、世界最大級の都市圏を形成している。"
+CHINESE = "北京是中华人民共和国的首都，是全国的政治中心、文化中心，是世界著名古都和现代化国际城市。"
+
+
+@pytest.mark.parametrize(
+    ("text", "encoding"), [(JAPANESE, "euc_jp"), (JAPANESE, "shift_jis"), (CHINESE, "gbk"), ("ひらがな", "shift_jis")]
+)
+def test_other_encodings_are_not_read_as_cp949(tmp_path: Path, text: str, encoding: str) -> None:
+    message = fails(write(tmp_path / "a.csv", f"id,x\n1,{text}\n".encode(encoding)))
+    assert "(row 1, line 2) is neither UTF-8 nor cp949" in message and "UTF-8" in message
+
+
+def test_cp949_with_chinese_characters_is_korean(tmp_path: Path) -> None:
+    table, _ = read(write(tmp_path / "a.csv", "id,x\n1,세종대왕(世宗大王)은 조선의 임금이다.\n".encode("cp949")))
+    assert table.rows[0][1]["x"] == "세종대왕(世宗大王)은 조선의 임금이다."
+
+
+@pytest.mark.parametrize(
+    "extra", [["__MACOSX/._a.csv"], ["data/"], ["data/", "data/.DS_Store", "__MACOSX/data/._a.csv"]]
+)
+def test_what_else_is_in_a_zip_with_one_table(tmp_path: Path, extra: list[str]) -> None:
+    with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
+        for name in extra:
+            archive.writestr(name, "" if name.endswith("/") else b"\0\5\x16\7\0\2")
+        archive.writestr("data/a.csv", "id,x\n1,가\n")
+    assert read(tmp_path / "a.csv.zip")[0].rows == [(1, {"id": "1", "x": "가"})]
+
+
+@pytest.mark.parametrize(("names", "found"), [(["a.csv", "b.csv"], "2 files (a.csv, b.csv)"), ([], "0 files (none)")])
+def test_a_zip_that_holds_not_exactly_one_table(tmp_path: Path, names: list[str], found: str) -> None:
+    with zipfile.ZipFile(tmp_path / "a.csv.zip", "w") as archive:
+        for name in names:
+            archive.writestr(name, "id,x\n1,가\n")
+    assert found in fails(tmp_path / "a.csv.zip")
 
 
 def test_short_damaged_utf8_is_not_taken_for_cp949(tmp_path: Path) -> None:
