@@ -13,7 +13,8 @@ from kqa_lightning.data.cache import cached
 from kqa_lightning.data.decoding import extension
 from kqa_lightning.data.hub import split_files
 from kqa_lightning.data.problems import Problems
-from kqa_lightning.data.readers import FORMATS, Content, RawTable, open_file
+from kqa_lightning.data.raw_table import RawTable
+from kqa_lightning.data.readers import FORMATS, Content, open_file
 from kqa_lightning.data.rows import FEATURES, NAMES, RowChecker
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
@@ -110,12 +111,12 @@ def find_split(source: str, part: Part, problems: Problems) -> list[Path]:
 def parse(contents: Sequence[Content], problems: Problems) -> RawTable:
     """Parse the files of one table; its rows are counted through all of them."""
     if len(contents) == 1:
-        return contents[0].format.parse(contents[0].data, problems)
+        return contents[0].parse(problems)
     names: dict[str, None] = {}
     rows: list[Mapping[str, Any]] = []
     for content in contents:
         own = Problems(content.source)
-        table = content.format.parse(content.data, own)
+        table = content.parse(own)
         own.raise_any()
         names |= dict.fromkeys(table.columns)
         rows += [record for _, record in table.rows]
