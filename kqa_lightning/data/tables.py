@@ -145,19 +145,30 @@ def find_columns(
     """Map our column names to the table's.
 
     Raises:
-        KQAError: where a column is missing; the message names those found and the flag that renames.
+        KQAError: where a column is missing, two could be meant, or one is to be two; the message names those found
+            and the flag that renames.
     """
     if unknown := [name for name in columns if name not in NAMES]:
         raise KQAError(f"--data.columns maps {', '.join(NAMES)} to the table's names; it has no {unknown[0]!r} there")
     names: dict[str, str] = {}
     for name in NAMES:
         candidates = (columns[name],) if name in columns else (name, "answers") if name == "answer" else (name,)
-        column = next((candidate for candidate in candidates if candidate in found), None)
-        if column is not None:
-            names[name] = column
+        given = [candidate for candidate in candidates if candidate in found]
+        if len(given) > 1:
+            raise KQAError(
+                f"{source} has both a column 'answer' and a column 'answers'; choose one by"
+                f""" --data.columns '{{"answer": "answers"}}' or '{{"answer": "answer"}}'"""
+            )
+        if given:
+            names[name] = given[0]
         elif name != "answer" or require_answers or name in columns:
             raise KQAError(
                 f"{source} has no column {candidates[0]!r}; found: {', '.join(map(repr, found))};"
                 f' if it has another name there, pass --data.columns \'{{"{name}": "NAME"}}\''
+            )
+    for name, column in names.items():
+        if same := [other for other in names if other != name and names[other] == column]:
+            raise KQAError(
+                f"{source}: --data.columns makes column {column!r} both {name} and {same[0]}; give each its own column"
             )
     return names
