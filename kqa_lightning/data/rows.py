@@ -71,7 +71,7 @@ class RowChecker:
         """Return ``value`` as text; what is blank or no text is noted."""
         if _is_missing(value):
             value = ""
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
+        if isinstance(value, bool) or not isinstance(value, str | int):
             is_error = isinstance(value, Exception)  # what a cell of a Parquet file could not be read for
             self._problems.add(f"{name} is no text", row, str(value) if is_error else type(value).__name__)
             return ""
@@ -106,8 +106,7 @@ class RowChecker:
 
 
 def _is_missing(value: Any) -> bool:
-    # NaN, which alone differs from itself, is the missing number of a Parquet table.
-    return value is None or value != value or (isinstance(value, str) and is_blank(value))
+    return value is None or (isinstance(value, str) and is_blank(value))
 
 
 def _start(raw: Any, raw_context: Any, context: str, answer: str) -> int:

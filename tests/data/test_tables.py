@@ -264,6 +264,11 @@ def test_parquet_dates_and_decimals_are_answers(tmp_path: Path) -> None:
         assert load_table(path, "train", require_answers=True)["answers"][:] == [[expected]]
     message = fails(parquet(tmp_path / "time.parquet", answer=[datetime(2024, 1, 31)]), "train")
     assert "answer is no text: row 1 (datetime)" in message
+    # Of a number in a list it is not known how many of its digits were meant.
+    message = fails(
+        parquet(tmp_path / "list.parquet", answers=pyarrow.array([[3.14]], pyarrow.list_(pyarrow.float32()))), "train"
+    )
+    assert "answer is no text: row 1 (float)" in message
 
 
 @pytest.mark.parametrize("start", [float("inf"), float("nan"), -1.0, 1e300])
