@@ -96,7 +96,7 @@ def test_the_bad_byte_of_an_utf8_file_is_utf8s_where_no_hangul_comes_before_it(t
     assert "byte 0xb0 at offset 7 (row 1, line 2)" in fails(write(tmp_path / "a.csv", data))
 
 
-JAPANESE = "東京は日本の首都である。人口は約千四百万人で、世界最大級の都市圏を形成している。"
+JAPANESE = "東京は日本の首都である。人口は約1400万人で、世界最大級の都市圏を形成している。"
 CHINESE = "北京是中华人民共和国的首都，是全国的政治中心、文化中心，是世界著名古都和现代化国际城市。"
 
 

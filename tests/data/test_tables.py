@@ -317,8 +317,8 @@ def parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
     monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
     monkeypatch.setattr(tables, "CACHED_FROM", 0)
     calls: list[int] = []
-    original = tables.parse
-    monkeypatch.setattr(tables, "parse", lambda *arguments: (calls.append(1), original(*arguments))[1])
+    original = tables.check
+    monkeypatch.setattr(tables, "check", lambda *arguments: (calls.append(1), original(*arguments))[1])
     return calls
 
 
@@ -394,7 +394,7 @@ def test_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "train, validation" in message and "owner/name:SPLIT" in message
 
 
-HUB_ROWS = ["001,2024-01-01,q,007", "002,c,NA,1e3", "003,c,q,1.10", "004,c,null,None"]
+HUB_ROWS = ["001,2024-01-01,q,007", "002,2024-01-02,NA,1e3", "003,2024-01-03,q,1.10", "004,2024-01-04,null,None"]
 
 
 @pytest.mark.parametrize("name", ["train.csv", "train.csv.gz", "train.tsv", "train.jsonl", "train.json", "lines.json"])
