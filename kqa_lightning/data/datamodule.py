@@ -1,6 +1,8 @@
 """The LightningDataModule: tables in, packed batches out, everything checked before a model is loaded."""
 
+import logging
 from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import datasets
@@ -15,9 +17,11 @@ from kqa_lightning.data.encoding import PromptEncoder, load_tokenizer
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.data.prompts import Prompt
 from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
-from kqa_lightning.data.splits import split_articles
+from kqa_lightning.data.splits import article_key, split_articles
 from kqa_lightning.data.tables import PARTS, Part, load_table
 from kqa_lightning.errors import KQAError
+
+log = logging.getLogger(__name__)
 
 __all__ = ["ChatPrompt", "KQADataModule", "PackedArticles"]  # ChatPrompt: so that class_path knows its name
 
@@ -117,7 +121,11 @@ class KQADataModule(LightningDataModule):
         self._train_on_all = False
         self.tables: dict[str, datasets.Dataset] = {}
         self.articles: dict[str, EncodedTable] = {}
-        self.encoder: PromptEncoder
+
+    @cached_property
+    def encoder(self) -> PromptEncoder:
+        """Tokenizer and prompt, made when the first table is to be encoded: a wrong table is told without them."""
+        return PromptEncoder(load_tokenizer(self.base_model), self.prompt, self.max_length)
 
     def setup(self, stage: str | None = None) -> None:
         """Read, check and encode what ``stage`` needs; what is there from an earlier stage stays.
@@ -135,8 +143,8 @@ class KQADataModule(LightningDataModule):
             parts = tuple(part for part in parts if self.paths[part] or (part == "val" and self.paths["train"]))
         for part in parts:
             self._read(part, stage)
-        if not hasattr(self, "encoder"):
-            self.encoder = PromptEncoder(load_tokenizer(self.base_model), self.prompt, self.max_length)
+        if "train" in parts and self.paths["val"] is not None and "val" not in self.articles:
+            self._report_known_articles()
         for part in parts:
             if part not in self.articles:
                 self.articles[part] = self._encode(part)
@@ -216,6 +224,18 @@ class KQADataModule(LightningDataModule):
             self.tables["val"] = table.select([rows[place] for place in val])
             rows = [rows[place] for place in train]
         self.tables["train"] = table if len(rows) == len(table) else table.select(rows)
+
+    def _report_known_articles(self) -> None:
+        """Say how many articles of a validation table of its own are trained on, where there are any."""
+        train, val = (
+            {article_key(context) for context in set(self.tables[part]["context"])} for part in ("train", "val")
+        )
+        if known := len(train & val):
+            log.warning(
+                "--data.val_path %s: %d of its %d articles are in the training table too, and the score on them says"
+                " little about new articles; leave the flag out to validate on articles of their own",
+                *(self.paths["val"], known, len(val)),
+            )
 
     def _source(self, part: Part, needed: str) -> str:
         """The table of a part, or an error that says what needs it."""

@@ -1,11 +1,11 @@
 """Raw rows turned into checked ones: every fault is noted, and none is guessed away."""
 
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import datasets
 
-from kqa_lightning.data.cleaning import clean
+from kqa_lightning.data.cleaning import clean, is_blank
 from kqa_lightning.data.problems import Problems
 
 FEATURES = datasets.Features(
@@ -20,6 +20,11 @@ FEATURES = datasets.Features(
 )
 NAMES = ("id", "context", "question", "answer")
 UNKNOWN_START = -1
+
+
+class _Cleaned(NamedTuple):
+    text: str
+    removed: int
 
 
 class RowChecker:
@@ -37,25 +42,25 @@ class RowChecker:
         self._require_answers = require_answers
         self._problems = problems
         self._first_rows: dict[str, int] = {}
-        self._removed = 0
 
     def add(self, number: int, record: Mapping[str, Any]) -> None:
         """Check one row, counted from 1."""
-        self._removed = 0
         fields = {name: record.get(column) for name, column in self._names.items()}
         row_id = self._text(fields["id"], "id", number)
-        if row_id.strip() and (first := self._first_rows.setdefault(row_id, number)) != number:
+        if not is_blank(row_id) and (first := self._first_rows.setdefault(row_id, number)) != number:
             self._problems.add("duplicate id", number, f"{row_id!r} of row {first}")
-        answers, starts = self._answers(fields.get("answer"), number)
+        raw_answers, starts = self._answers(fields.get("answer"), number)
+        answers = [self._cleaned(one, "answer", number) for one in raw_answers]
         context = self._cleaned(fields["context"], "context", number)
+        question = self._cleaned(fields["question"], "question", number)
         self.columns["id"].append(row_id)
-        self.columns["context"].append(context)
-        self.columns["question"].append(self._cleaned(fields["question"], "question", number))
-        self.columns["answers"].append(answers)
+        self.columns["context"].append(context.text)
+        self.columns["question"].append(question.text)
+        self.columns["answers"].append([one.text for one in answers])
         self.columns["answer_starts"].append(
-            [_start(raw, fields["context"], context, answer) for raw, answer in zip(starts, answers, strict=True)]
+            [_start(raw, fields["context"], context.text, one.text) for raw, one in zip(starts, answers, strict=True)]
         )
-        self.columns["removed"].append(self._removed)
+        self.columns["removed"].append(sum(one.removed for one in (context, question, *answers)))
 
     def __iter__(self) -> Iterator[dict[str, Any]]:
         """The checked rows."""
@@ -66,26 +71,26 @@ class RowChecker:
         """Return ``value`` as text; what is blank or no text is noted."""
         if _is_missing(value):
             value = ""
-        if isinstance(value, bool) or not isinstance(value, str | int | float):
-            self._problems.add(f"{name} is no text", row, type(value).__name__)
+        if isinstance(value, bool) or not isinstance(value, str | int):
+            is_error = isinstance(value, Exception)  # what a cell of a Parquet file could not be read for
+            self._problems.add(f"{name} is no text", row, str(value) if is_error else type(value).__name__)
             return ""
         text = str(value)
-        if any("\ud800" <= character <= "\udfff" for character in text):
+        try:
+            text.encode()
+        except UnicodeEncodeError:
             self._problems.add(f"half a surrogate pair in {name}", row)
             return ""
-        if not text.strip():
+        if is_blank(text):
             self._problems.add(f"blank {name}", row)
         return text
 
-    def _cleaned(self, value: Any, name: str, row: int) -> str:
-        text = value
-        if isinstance(value, str):
-            text, removed = clean(value)
-            self._removed += removed
-        return self._text(text, name, row)
+    def _cleaned(self, value: Any, name: str, row: int) -> _Cleaned:
+        text, removed = clean(value) if isinstance(value, str) else (value, 0)
+        return _Cleaned(self._text(text, name, row), removed)
 
-    def _answers(self, value: Any, row: int) -> tuple[list[str], list[Any]]:
-        """Return the gold answers of a cell (a text, a list of texts, SQuAD's ``{"text": […]}``) and their places."""
+    def _answers(self, value: Any, row: int) -> tuple[list[Any], list[Any]]:
+        """Return the gold answers of a cell (text, list of texts, SQuAD's ``{"text": […]}``), and where they stand."""
         starts: Any = None
         if isinstance(value, Mapping):
             value, starts = value.get("text"), value.get("answer_start")
@@ -97,18 +102,20 @@ class RowChecker:
             values, starts = [one for one, _ in kept], [start for _, start in kept]
         elif not values:
             self._problems.add("missing answer", row)
-        return [self._cleaned(one, "answer", row) for one in values], starts
+        return values, starts
 
 
 def _is_missing(value: Any) -> bool:
-    # NaN, which alone differs from itself, is the missing number of a Parquet table.
-    return value is None or value != value or (isinstance(value, str) and not value.strip())
+    return value is None or (isinstance(value, str) and is_blank(value))
 
 
 def _start(raw: Any, raw_context: Any, context: str, answer: str) -> int:
     """The place in the cleaned context of an answer that stood at ``raw`` in the raw one."""
     try:
-        start = len(clean(raw_context[: int(raw)])[0])
-    except (TypeError, ValueError):
+        place = int(raw)
+    except (TypeError, ValueError, OverflowError):  # nothing, no number, infinite
         return UNKNOWN_START
+    if place < 0 or not isinstance(raw_context, str):
+        return UNKNOWN_START
+    start = len(clean(raw_context[:place])[0])
     return start if context.startswith(answer, start) else UNKNOWN_START

@@ -3,16 +3,18 @@
 import logging
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
+from pathlib import Path
+from typing import Any, Literal
 
 import datasets
 
 from kqa_lightning.assets import SAMPLE, sample_table
 from kqa_lightning.data.cache import cached
 from kqa_lightning.data.decoding import extension
-from kqa_lightning.data.hub import ask_hub_once
+from kqa_lightning.data.hub import split_files
 from kqa_lightning.data.problems import Problems
-from kqa_lightning.data.readers import FORMATS, RawTable, open_file
+from kqa_lightning.data.raw_table import RawTable
+from kqa_lightning.data.readers import FORMATS, Content, open_file
 from kqa_lightning.data.rows import FEATURES, NAMES, RowChecker
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
@@ -57,18 +59,15 @@ def load_table(
     columns = columns or {}
     if source == SAMPLE and columns:
         raise KQAError("--data.columns renames the columns of a table of your own; the sample has ours")
-    path = sample_table(part) if source == SAMPLE else user_path(source)
-    if not path.is_file() and HUB_ID.fullmatch(source) and extension(path)[0] not in FORMATS:
-        rows = check(read_hub(source, part, problems), columns, require_answers, problems)
-        table = datasets.Dataset.from_dict(rows.columns, features=FEATURES)
-    else:
-        content = open_file(path, problems)
-        decides = (content.data, path.suffix, repr(sorted(columns.items())), repr(require_answers))
-        table = cached(
-            lambda: check(content.format.parse(content.data, problems), columns, require_answers, problems),
-            FEATURES,
-            (lambda: decides) if len(content.data) > CACHED_FROM else None,
-        )
+    contents = open_source(source, part, problems)
+    # The extension, since the same characters are another table as .csv than as .tsv.
+    decides = [piece for content in contents for piece in (content.extension, content.data)]
+    decides += [repr(sorted(columns.items())), repr(require_answers)]
+    table = cached(
+        lambda: check(parse(contents, problems), columns, require_answers, problems),
+        FEATURES,
+        (lambda: decides) if sum(len(content.data) for content in contents) > CACHED_FROM else None,
+    )
     report_removed(table, problems.source)
     return table
 
@@ -82,13 +81,22 @@ def report_removed(table: datasets.Dataset, source: str) -> None:
         )
 
 
-def read_hub(source: str, part: Part, problems: Problems) -> RawTable:
-    """Read the split of a hub data set that belongs to ``part``, or the one named after a colon."""
+def open_source(source: str, part: Part, problems: Problems) -> list[Content]:
+    """Open the file, or the files of the hub data set's split, that ``source`` names."""
+    path = sample_table(part) if source == SAMPLE else user_path(source)
+    if path.is_file() or not HUB_ID.fullmatch(source) or extension(path)[0] in FORMATS:
+        return [open_file(path, problems)]
+    return [
+        open_file(path, Problems(f"{problems.source} ({path.name})")) for path in find_split(source, part, problems)
+    ]
+
+
+def find_split(source: str, part: Part, problems: Problems) -> list[Path]:
+    """Return the files of the split of a hub data set that belongs to ``part``, or of the one named after a colon."""
     name, _, wanted = source.partition(":")
     try:
-        ask_hub_once(name, "dataset")
-        splits = datasets.load_dataset(name)
-    except Exception as error:  # whatever the hub, the network or the data set's files came up with
+        splits = split_files(name, list(FORMATS))
+    except Exception as error:  # whatever the hub, the network or the data set's settings came up with
         reason = str(error).strip().partition("\n")[0]
         raise KQAError(
             f"{problems.source}: there is no such file, and as a hub data set it cannot be loaded"
@@ -97,8 +105,22 @@ def read_hub(source: str, part: Part, problems: Problems) -> RawTable:
     split = next((split for split in ((wanted,) if wanted else HUB_SPLITS[part]) if split in splits), None)
     if split is None:
         raise KQAError(f"{problems.source} has no split for this; found: {', '.join(splits)}; name one as {name}:SPLIT")
-    rows = splits[split]
-    return RawTable(list(rows.column_names), list(enumerate(rows, start=1)))
+    return splits[split]
+
+
+def parse(contents: Sequence[Content], problems: Problems) -> RawTable:
+    """Parse the files of one table; its rows are counted through all of them."""
+    if len(contents) == 1:
+        return contents[0].parse(problems)
+    names: dict[str, None] = {}
+    rows: list[Mapping[str, Any]] = []
+    for content in contents:
+        own = Problems(content.source)
+        table = content.parse(own)
+        own.raise_any()
+        names |= dict.fromkeys(table.columns)
+        rows += [record for _, record in table.rows]
+    return RawTable(list(names), list(enumerate(rows, start=1)))
 
 
 def check(table: RawTable, columns: Mapping[str, str], require_answers: bool, problems: Problems) -> RowChecker:
@@ -123,19 +145,30 @@ def find_columns(
     """Map our column names to the table's.
 
     Raises:
-        KQAError: where a column is missing; the message names those found and the flag that renames.
+        KQAError: where a column is missing, two could be meant, or one is to be two; the message names those found
+            and the flag that renames.
     """
     if unknown := [name for name in columns if name not in NAMES]:
         raise KQAError(f"--data.columns maps {', '.join(NAMES)} to the table's names; it has no {unknown[0]!r} there")
     names: dict[str, str] = {}
     for name in NAMES:
         candidates = (columns[name],) if name in columns else (name, "answers") if name == "answer" else (name,)
-        column = next((candidate for candidate in candidates if candidate in found), None)
-        if column is not None:
-            names[name] = column
+        given = [candidate for candidate in candidates if candidate in found]
+        if len(given) > 1:
+            raise KQAError(
+                f"{source} has both a column 'answer' and a column 'answers'; choose one by"
+                f""" --data.columns '{{"answer": "answers"}}' or '{{"answer": "answer"}}'"""
+            )
+        if given:
+            names[name] = given[0]
         elif name != "answer" or require_answers or name in columns:
             raise KQAError(
                 f"{source} has no column {candidates[0]!r}; found: {', '.join(map(repr, found))};"
                 f' if it has another name there, pass --data.columns \'{{"{name}": "NAME"}}\''
+            )
+    for name, column in names.items():
+        if same := [other for other in names if other != name and names[other] == column]:
+            raise KQAError(
+                f"{source}: --data.columns makes column {column!r} both {name} and {same[0]}; give each its own column"
             )
     return names

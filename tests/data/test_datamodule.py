@@ -89,6 +89,31 @@ def test_given_paths_come_before_the_sample(make, rows_csv: Path) -> None:
     }
 
 
+def test_articles_that_are_validated_and_trained_on_are_counted(
+    make, rows_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    header, *rows = rows_csv.read_text(encoding="utf-8").splitlines()
+    new = "Q9,라는 부산에 있다.,라는 어디에?,부산"
+    known = rows[0].replace("Q0", "Q8").replace(" ", "  ")  # the same article but for white space
+    val = tmp_path / "val.csv"
+    val.write_text("\n".join([header, known, new]), encoding="utf-8")
+    module = make(train_path=str(rows_csv), val_path=str(val))
+    module.setup("fit")
+    assert f"--data.val_path {val}: 1 of its 2 articles are in the training table too" in caplog.text
+    caplog.clear()
+    module.setup("validate")  # known by now
+    val.write_text("\n".join([header, new]), encoding="utf-8")
+    make(train_path=str(rows_csv), val_path=str(val)).setup("fit")
+    make(train_path=str(rows_csv)).setup("fit")
+    make(train_path="sample").setup("fit")
+    assert "training table" not in caplog.text
+
+
+def test_the_tokenizer_is_not_loaded_for_a_wrong_table(rows_csv: Path) -> None:
+    module = KQADataModule("no-such-model", NousPrompt(), train_path="missing.csv")
+    assert "missing.csv" in fails(module, "fit")
+
+
 def test_flags_that_a_stage_lacks_are_named(make, rows_csv: Path) -> None:
     module = make()
     assert "--data.train_path" in fails(module, "fit")

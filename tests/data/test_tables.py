@@ -1,12 +1,19 @@
 import csv
+import gzip
 import json
 import unicodedata
+from datetime import date, datetime
+from decimal import Decimal
 from pathlib import Path
 
+import datasets
+import pyarrow
+import pyarrow.parquet
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kqa_lightning.data import tables
 from kqa_lightning.data.tables import load_table
 from kqa_lightning.errors import KQAError
 
@@ -19,13 +26,18 @@ UNSEEN = [
     *(chr(code) for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"),
 ]
 TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(UNSEEN)).filter(
-    lambda text: seen(text).strip()
+    lambda text: shows(seen(text))
 )
 
 
 def seen(text: str) -> str:
     """What is left of a text by the letter of the rule, character by character."""
     return unicodedata.normalize("NFC", "".join(character for character in text if character not in UNSEEN))
+
+
+def shows(text: str) -> bool:
+    """Whether there is a letter, digit, sign or symbol in it, and not one of Hangul's or Braille's blanks."""
+    return any(unicodedata.category(one)[0] in "LNPS" and one not in "\u115f\u1160\u3164\uffa0\u2800" for one in text)
 
 
 def write(path: Path, text: str) -> str:
@@ -56,6 +68,35 @@ def test_jsonl_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]])
     names = ("id", "context", "question", "answer")
     lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows]
     check_same(load_table(write(tmp_path / "rows.jsonl", "\n".join(lines)), "train", require_answers=True), rows)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]), st.booleans())
+def test_parquet_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]], several: bool) -> None:
+    names = ("id", "context", "question", "answers" if several else "answer")
+    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
+    if several:
+        columns["answers"] = [[answer] for answer in columns["answers"]]
+    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "rows.parquet")
+    check_same(load_table(str(tmp_path / "rows.parquet"), "train", require_answers=True), rows)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
+@given(
+    st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]),
+    st.booleans(),
+    st.booleans(),
+)
+def test_json_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]], squad: bool, escaped: bool) -> None:
+    document: object = [dict(zip(("id", "context", "question", "answer"), row, strict=True)) for row in rows]
+    if squad:
+        paragraphs = [
+            {"context": context, "qas": [{"id": name, "question": question, "answers": [{"text": answer}]}]}
+            for name, context, question, answer in rows
+        ]
+        document = {"data": [{"paragraphs": paragraphs}]}
+    path = write(tmp_path / "rows.json", json.dumps(document, ensure_ascii=escaped))
+    check_same(load_table(path, "train", require_answers=True), rows)
 
 
 def check_same(table, rows: list[tuple[str, str, str, str]]) -> None:
@@ -189,13 +230,141 @@ def test_where_answers_stand_survives_cleaning(tmp_path: Path) -> None:
 
 
 def test_parquet_numbers_and_gaps(tmp_path: Path) -> None:
-    import pyarrow
-    import pyarrow.parquet
-
     columns = {"id": [1, 2], "context": ["a", "b"], "question": ["q", "q"], "answer": [1.5, None]}
     pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "a.parquet")
     table = load_table(str(tmp_path / "a.parquet"), "predict")
     assert table["id"][:] == ["1", "2"] and table["answers"][:] == [["1.5"], []]
+
+
+def parquet(path: Path, **columns: pyarrow.Array) -> str:
+    count = max(map(len, columns.values()))
+    given = {
+        "context": ["본문"] * count,
+        "question": ["왜"] * count,
+        "id": [str(row) for row in range(count)],
+    } | columns
+    pyarrow.parquet.write_table(pyarrow.table(given), path)
+    return str(path)
+
+
+def test_parquet_text_that_is_no_utf8_is_named_by_its_row(tmp_path: Path) -> None:
+    broken = pyarrow.array([b"a", b"\xff\xfe", b"b"]).view(pyarrow.string())
+    message = fails(parquet(tmp_path / "a.parquet", context=broken), "predict")
+    assert "context is no text: row 2" in message and "0xff" in message
+    assert len(load_table(parquet(tmp_path / "b.parquet", other=broken), "predict")) == 3  # nobody reads it
+
+
+def test_parquet_dates_and_decimals_are_answers(tmp_path: Path) -> None:
+    for name, values, expected in (
+        ("date", [date(2024, 1, 31)], "2024-01-31"),
+        ("decimal", [Decimal("1.50")], "1.50"),
+        ("single", pyarrow.array([3.14], pyarrow.float32()), "3.14"),
+    ):
+        path = parquet(tmp_path / f"{name}.parquet", answer=values)
+        assert load_table(path, "train", require_answers=True)["answers"][:] == [[expected]]
+    message = fails(parquet(tmp_path / "time.parquet", answer=[datetime(2024, 1, 31)]), "train")
+    assert "answer is no text: row 1 (datetime)" in message
+    # Of a number in a list it is not known how many of its digits were meant.
+    message = fails(
+        parquet(tmp_path / "list.parquet", answers=pyarrow.array([[3.14]], pyarrow.list_(pyarrow.float32()))), "train"
+    )
+    assert "answer is no text: row 1 (float)" in message
+
+
+@pytest.mark.parametrize("start", [float("inf"), float("nan"), -1.0, 1e300])
+def test_a_place_that_is_none(tmp_path: Path, start: float) -> None:
+    path = parquet(tmp_path / "a.parquet", answers=[{"text": ["문"], "answer_start": [start]}])
+    assert load_table(path, "train", require_answers=True)["answer_starts"][:] == [[-1]]
+
+
+@pytest.mark.parametrize("filler", ["\u3164", "\u200e", "\u00ad", "\u115f\u1160", "\u2800", "\ufe0f", " \u200d "])
+def test_what_shows_nothing_is_blank(tmp_path: Path, filler: str) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}{filler},{filler},{filler},{filler}\n")
+    message = fails(path, "train", require_answers=True)
+    for name in ("id", "context", "question", "answer"):
+        assert f"blank {name}: row 1" in message
+
+
+def test_answer_and_answers_in_one_table(tmp_path: Path) -> None:
+    rows = [
+        {"id": "1", "context": "본문", "question": "왜", "answer": "갑"},
+        {"id": "2", "context": "본문", "question": "왜", "answers": ["을"]},
+    ]
+    path = write(tmp_path / "a.jsonl", "\n".join(map(json.dumps, rows)))
+    for part in ("train", "predict"):
+        message = fails(path, part)
+        assert "both a column 'answer' and a column 'answers'" in message and '{"answer": "answers"}' in message
+    assert load_table(path, "predict", {"answer": "answers"})["answers"][:] == [[], ["을"]]
+
+
+def test_two_names_for_one_column(tmp_path: Path) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}1,본문,질문,갑\n")
+    message = fails(path, "train", {"question": "context"})
+    assert "column 'context' both context and question" in message and "--data.columns" in message
+
+
+def test_a_squad_answer_without_text_is_named_by_its_row(tmp_path: Path) -> None:
+    answers = [[{"text": "갑"}], [{"answer_start": 0}], ["을"], None, [["병"]]]
+    qas = [{"id": str(number), "question": "왜", "answers": one} for number, one in enumerate(answers, start=1)]
+    document = {"data": [{"paragraphs": [{"context": "갑과 을", "qas": qas}]}]}
+    message = fails(write(tmp_path / "a.json", json.dumps(document)), "train", require_answers=True)
+    assert "blank answer: rows 2, 4;" in message and "answer is no text: row 5 (list)" in message
+
+
+@pytest.fixture
+def parsed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Grows by one for every table that is parsed, all of them cached in a folder of this test."""
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path / "cache")
+    monkeypatch.setattr(tables, "CACHED_FROM", 0)
+    calls: list[int] = []
+    original = tables.check
+    monkeypatch.setattr(tables, "check", lambda *arguments: (calls.append(1), original(*arguments))[1])
+    return calls
+
+
+def test_the_same_content_is_parsed_once(tmp_path: Path, parsed: list[int]) -> None:
+    first = write(tmp_path / "a.csv", f"{HEADER}1,본문\u200b,질문,갑\n")
+    second = write(tmp_path / "b.csv", f"{HEADER}1,본문\u200b,질문,갑\n")  # whatever its name, date or flag
+    (tmp_path / "c.csv.gz").write_bytes(gzip.compress((tmp_path / "a.csv").read_bytes()))
+    rows = load_table(first, "train", require_answers=True).to_list()
+    for path, part in ((first, "train"), (first, "val"), (second, "train"), (str(tmp_path / "c.csv.gz"), "test")):
+        assert load_table(path, part, require_answers=True).to_list() == rows
+    assert len(parsed) == 1
+
+
+def test_what_decides_is_parsed_again(tmp_path: Path, parsed: list[int]) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}1,본문,질문,갑\n")
+    load_table(path, "train")
+    load_table(path, "train", require_answers=True)
+    assert load_table(path, "train", {"question": "answer", "answer": "question"})[0]["question"] == "갑"
+    assert len(parsed) == 3
+    write(tmp_path / "a.csv", f"{HEADER}1,본문,질문,을\n")
+    assert load_table(path, "train")[0]["answers"] == ["을"] and len(parsed) == 4
+
+
+def test_a_format_is_decided_by_its_extension_under_any_compression(tmp_path: Path, parsed: list[int]) -> None:
+    line = json.dumps([{"id": "1", "context": "본문", "question": "왜", "answer": "갑"}])
+    for name in ("rows.jsonl", "rows.json"):
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(line.encode()))
+    assert "no JSON object: row 1" in fails(str(tmp_path / "rows.jsonl.gz"), "train")
+    assert len(load_table(str(tmp_path / "rows.json.gz"), "train")) == 1
+    assert "no JSON object: row 1" in fails(str(tmp_path / "rows.jsonl.gz"), "train")
+
+
+def test_a_faulty_table_is_faulty_again(tmp_path: Path, parsed: list[int]) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}1,,질문,갑\n")
+    assert fails(path, "train") == fails(path, "train") and len(parsed) == 2
+
+
+def test_removed_characters_are_reported_from_the_cache_too(
+    tmp_path: Path, parsed: list[int], caplog: pytest.LogCaptureFixture
+) -> None:
+    path = write(tmp_path / "a.csv", f"{HEADER}1,본\u200b문,질문,갑\n")
+    for _ in range(2):
+        caplog.clear()
+        load_table(path, "train")
+        assert "1 zero-width and control characters" in caplog.text
+    assert len(parsed) == 1
 
 
 def test_sample() -> None:
@@ -223,6 +392,68 @@ def test_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         }
     message = fails("owner/name", "test")
     assert "train, validation" in message and "owner/name:SPLIT" in message
+
+
+HUB_ROWS = ["001,2024-01-01,q,007", "002,2024-01-02,NA,1e3", "003,2024-01-03,q,1.10", "004,2024-01-04,null,None"]
+
+
+@pytest.mark.parametrize("name", ["train.csv", "train.csv.gz", "train.tsv", "train.jsonl", "train.json", "lines.json"])
+def test_text_of_a_hub_data_set_stays_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    rows = [row.split(",") for row in HUB_ROWS]
+    records = [dict(zip(("id", "context", "question", "answer"), row, strict=True)) for row in rows]
+    text = HEADER + "\n".join(HUB_ROWS)
+    if name.endswith(".tsv"):
+        text = text.replace(",", "\t")
+    elif "json" in name:
+        text = json.dumps(records) if name == "train.json" else "\n".join(map(json.dumps, records))
+    folder = tmp_path / "owner" / "name"
+    folder.mkdir(parents=True)
+    (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
+    monkeypatch.chdir(tmp_path)
+    table = load_table("owner/name", "train", require_answers=True)
+    read = zip(
+        table["id"], table["context"], table["question"], [answers for (answers,) in table["answers"]], strict=True
+    )
+    assert [list(row) for row in read] == rows
+
+
+def test_the_files_of_a_hub_data_set_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = tmp_path / "owner" / "name" / "data"
+    folder.mkdir(parents=True)
+    write(folder / "train-00000-of-00002.csv", HEADER + "1,본문,질문,갑\n2,본문,질문,을\n")
+    second = folder / "train-00001-of-00002.csv"
+    write(second, HEADER + "3,본문,질문,병\n")
+    monkeypatch.chdir(tmp_path)
+    assert load_table("owner/name", "train")["id"][:] == ["1", "2", "3"]
+    write(second, HEADER + "3,본문,,병\n1,본문,질문,병\n")
+    message = fails("owner/name", "train")
+    assert "blank question: row 3" in message and "duplicate id: row 4 ('1' of row 1)" in message
+    write(second, HEADER + "3,본문\n")
+    assert "(train-00001-of-00002.csv): ragged row: row 1" in fails("owner/name", "train")
+
+
+def test_a_hub_data_set_is_downloaded_and_found_again_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # As the hub's own library lays its cache out, in a hidden folder and with links to the files' contents.
+    commit = "0123456789012345678901234567890123456789"
+    cache = tmp_path / ".cache" / "hub"
+    repository = cache / "datasets--owner--name"
+    (repository / "refs").mkdir(parents=True)
+    (repository / "refs" / "main").write_text(commit)
+    snapshot = repository / "snapshots" / commit
+    snapshot.mkdir(parents=True)
+    write(repository / "blob", HEADER + "001,본문,질문,NA\n")
+    (snapshot / "train.csv").symlink_to(repository / "blob")
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
+    assert load_table("owner/name", "train")[0]["id"] == "001"
+
+
+def test_a_hub_data_set_in_a_format_that_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "owner" / "name").mkdir(parents=True)
+    write(tmp_path / "owner" / "name" / "train.txt", "본문")
+    monkeypatch.chdir(tmp_path)
+    message = fails("owner/name", "train")
+    assert "owner/name (train.txt): unknown extension '.txt'" in message and ".parquet" in message
 
 
 def test_unreachable_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
