@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Parameter
 
 if TYPE_CHECKING:
     from lightning.pytorch import Trainer
@@ -51,7 +50,7 @@ class StepMean:
         self._count += count
         return total
 
-    def finish(self, parameters: Iterable[Parameter], trainer: "Trainer") -> float:
+    def finish(self, parameters: Iterable[Tensor], trainer: "Trainer") -> float:
         """Divide the gradients by what the optimizer step counted, in all processes; returns its mean loss.
 
         Args:
