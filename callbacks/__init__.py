@@ -7,6 +7,7 @@ from callbacks.run_checkpoint import RunCheckpoint
 from callbacks.run_config import RunConfig
 from callbacks.signal_exit import SignalExit
 from callbacks.start_note import StartNote
+from callbacks.throughput import Throughput
 
 __all__ = [
     "AnswerEvaluation",
@@ -16,4 +17,5 @@ __all__ = [
     "RunConfig",
     "SignalExit",
     "StartNote",
+    "Throughput",
 ]

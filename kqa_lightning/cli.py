@@ -100,7 +100,7 @@ class KQACLI(LightningCLI):
             logger = False
         elif logger in (None, True):
             logger = Curves(given["default_root_dir"])
-        monitors = [LearningRateMonitor("step")] if logger else []
+        monitors = [LearningRateMonitor("step"), callbacks.Throughput()] if logger else []
         plugins = given["plugins"] or []
         # New ones for every trainer: they keep what they have said.
         self.trainer_defaults["callbacks"] = [callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()]
