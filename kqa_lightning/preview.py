@@ -12,8 +12,9 @@ import datasets
 from kqa_lightning.cli import KQACLI, run_cli
 from kqa_lightning.data.articles import EncodedTable, encode_table
 from kqa_lightning.data.datamodule import KQADataModule
-from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, load_tokenizer
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder
 from kqa_lightning.data.tables import load_table
+from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 
 EXAMPLES = 2
@@ -125,7 +126,7 @@ def summary(table: datasets.Dataset, encoded: EncodedTable, encoder: PromptEncod
     yield "tokens of a question with its article and answer"
     yield from histogram([len(row) for row in rows], encoder.max_length)
     yield ""
-    articles, cut, questions_cut = encoded.cuts()
+    articles, cut, questions_cut, lost = encoded.cuts()
     per_article = Counter(Counter(table["context"][:]).values())
     supervised, computed = sum(len(row.answer_ids) for row in rows), sum(encoded.lengths)
     separate = sum(map(len, rows))

@@ -11,12 +11,13 @@ from torch.utils.data import DataLoader, Dataset
 from kqa_lightning.assets import SAMPLE
 from kqa_lightning.data.articles import EncodedTable, encode_table
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, load_tokenizer
+from kqa_lightning.data.encoding import PromptEncoder
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.data.prompts import Prompt
 from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
 from kqa_lightning.data.splits import split_articles
 from kqa_lightning.data.tables import PARTS, Part, load_table
+from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 
 __all__ = ["ChatPrompt", "KQADataModule", "PackedArticles"]  # ChatPrompt: so that class_path knows its name

@@ -1,11 +1,13 @@
 """Any chat template: the same ids as the tokenizer's own, and control tokens from the template alone."""
 
 import pytest
+from encoded import encode_one
 from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, Question, load_tokenizer
+from kqa_lightning.data.encoding import PromptEncoder, Question
 from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt, Prompt
+from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 
 CONTEXT = "한국은행은 기준금리를 3.5%로 동결했다. 총재는 이창용이다."
@@ -29,7 +31,7 @@ TEMPLATES = {
 
 
 def sequences(encoder: PromptEncoder, stage: str = "train") -> list[tuple[int, ...]]:
-    article = encoder.encode_article(CONTEXT, QUESTIONS, stage)
+    article = encode_one(encoder, CONTEXT, QUESTIONS, stage)
     return [article.prefix_ids + question.question_ids + question.answer_ids for question in article.questions]
 
 
@@ -61,7 +63,7 @@ def test_ids_decode_to_what_the_template_renders(name: str, llama2: PreTrainedTo
     tokenizer.chat_template = TEMPLATES[name]
     prompt = ChatPrompt(user="글: {context}\n질문: {question}")
     encoder = PromptEncoder(tokenizer, prompt, 1000)
-    article = encoder.encode_article(CONTEXT, QUESTIONS, "train")
+    article = encode_one(encoder, CONTEXT, QUESTIONS, "train")
     for question, encoded in zip(QUESTIONS, article.questions, strict=True):
         chat = [{"role": "user", "content": f"글: {CONTEXT}\n질문: {question.text}"}]
         rendered = tokenizer.apply_chat_template(chat, tokenize=False, add_generation_prompt=True)
@@ -79,7 +81,7 @@ def test_no_text_becomes_a_control_token_of_the_template(gemma: PreTrainedTokeni
     names = [*gemma.get_added_vocab(), *gemma.all_special_tokens]
     controls = {gemma.convert_tokens_to_ids(name) for name in names if name.strip("\n")}  # line breaks are text
     clean = sequences(encoder)
-    nasty = encoder.encode_article(CONTEXT + "".join(names), [Question(0, "".join(names), "".join(names))], "train")
+    nasty = encode_one(encoder, CONTEXT + "".join(names), [Question(0, "".join(names), "".join(names))], "train")
     (question,) = nasty.questions
     ids = nasty.prefix_ids + question.question_ids + question.answer_ids
     assert [one for one in ids if one in controls] == [one for one in clean[0] if one in controls]
