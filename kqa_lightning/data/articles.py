@@ -151,7 +151,7 @@ def encode_table(
 
 
 def arrange(articles: Sequence[EncodedArticle], row_limit: int, share_articles: bool) -> list[EncodedArticle]:
-    """Give every article, or every part of one, as few rows as ``row_limit`` tokens allow, or every question its own."""
+    """Give every article as few rows as its cuts and ``row_limit`` tokens allow, or every question its own."""
     if share_articles:
         return [row for article in articles for row in split_article(article, row_limit)]
     return [replace(article, questions=(one,)) for article in articles for one in article.questions]

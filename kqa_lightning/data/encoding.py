@@ -127,7 +127,7 @@ class PromptEncoder:
         self.text = TextEncoder(tokenizer)
         self._controls = self._find_controls()
         self._check_text_reaches_no_control()
-        self.end_ids = tuple(dict.fromkeys(self._controls[segment.text] for segment in self.prompt.ending()))
+        self.end_ids = tuple(dict.fromkeys(self._controls[s.text] for s in self.prompt.ending() if s.control))
         # Padding is told from text by position, so any id does.
         pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.pad_id: int = 0 if pad_id is None else pad_id
