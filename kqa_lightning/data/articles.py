@@ -83,6 +83,11 @@ class EncodedTable(Sequence[EncodedArticle]):
             row["cut"],
         )
 
+    def find_rows(self) -> list[int]:
+        """Where to find the questions: for each row of the table they came from, the index of its packed row."""
+        owners = {row: index for index, rows in enumerate(self._table["rows"]) for row in rows}
+        return [owners[row] for row in range(len(owners))]
+
     def cuts(self) -> Cuts:
         """Count what did not fit."""
         columns = self._table.select_columns(["article", "cut", "lost"]).to_dict()

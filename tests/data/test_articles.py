@@ -82,9 +82,8 @@ def test_cuts_are_counted_and_reported_once(
     assert not caplog.messages
     assert all(article.cut for article in encode_table(table, encoder, "train", 500, name="the table"))
     limit = encoder.max_length
-    assert caplog.messages == [
-        f"the table: 3 of 3 articles (5 questions) were cut to fit max_length {limit}; 0 answers are not in what is left"
-    ]
+    cut = f"3 of 3 articles (5 questions) were cut to fit max_length {limit}"
+    assert caplog.messages == [f"the table: {cut}; 0 answers are not in what is left"]
 
 
 def test_questions_without_room_are_named_by_id(rows_csv: Path, llama2: PreTrainedTokenizerBase) -> None:
