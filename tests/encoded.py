@@ -2,8 +2,9 @@
 
 from collections.abc import Sequence
 
-from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, Question
+from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder
 from kqa_lightning.data.prompts import BOS, EOS, Segment, Stage
+from kqa_lightning.data.questions import Question
 
 
 def encode_one(encoder: PromptEncoder, context: str, questions: Sequence[Question], stage: Stage) -> EncodedArticle:

@@ -11,7 +11,8 @@ from small_runs import SmallRuns, read_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, Question
+from kqa_lightning.data.encoding import PromptEncoder
+from kqa_lightning.data.questions import Question
 from kqa_lightning.data.text_encoder import load_tokenizer
 
 SHAPE = {

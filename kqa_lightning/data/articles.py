@@ -9,10 +9,11 @@ import datasets
 from tqdm import tqdm
 
 from kqa_lightning.data.cache import cached, table_fingerprint
-from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, Question, TooLong
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, TooLong
 from kqa_lightning.data.packing import split_article
 from kqa_lightning.data.problems import list_rows
 from kqa_lightning.data.prompts import Stage
+from kqa_lightning.data.questions import Question
 from kqa_lightning.errors import KQAError
 
 log = logging.getLogger(__name__)

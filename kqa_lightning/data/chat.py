@@ -9,6 +9,7 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
+from kqa_lightning.data.control_tokens import token_name
 from kqa_lightning.data.prompts import BOS, EOS, INSTRUCTION, Prompt, Segment, Stage
 from kqa_lightning.data.text_encoder import TextEncoder
 from kqa_lightning.errors import KQAError
@@ -72,7 +73,7 @@ class ChatPrompt(Prompt):
         ending = split(end)
         first = next((index for index, one in enumerate(ending) if one.control), len(ending))
         bound._ending = [*ending[:first], *(ending[first : first + 1] or [EOS])]
-        texts = [_name(one, tokenizer) if one.control else one.text.strip() for one in bound._ending]
+        texts = [token_name(one, tokenizer) if one.control else one.text.strip() for one in bound._ending]
         bound.stops = tuple(text for text in texts if text)
         return bound
 
@@ -177,7 +178,3 @@ def _joined(segments: list[Segment]) -> list[Segment]:
         else:
             joined.append(segment)
     return joined
-
-
-def _name(segment: Segment, tokenizer: PreTrainedTokenizerBase) -> str | None:
-    return {BOS: tokenizer.bos_token, EOS: tokenizer.eos_token}.get(segment, segment.text)

@@ -7,47 +7,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple, cast
 
 from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data.cache import fingerprint
-from kqa_lightning.data.cutting import ArticleCutter, Place
-from kqa_lightning.data.prompts import BOS, EOS, Prompt, Segment, Stage
+from kqa_lightning.data.control_tokens import check_text_reaches_no_control, find_controls
+from kqa_lightning.data.cutting import ArticleCutter
+from kqa_lightning.data.prompts import BOS, Prompt, Segment, Stage
+from kqa_lightning.data.questions import Question
 from kqa_lightning.data.text_encoder import TextEncoder
 from kqa_lightning.errors import KQAError
-
-
-class Question(NamedTuple):
-    """One row of a table, without its article.
-
-    Args:
-        row: its index in the table.
-        text: the question.
-        answer: the gold answer to be learned, where it is known.
-        answer_start: the character of the article at which the answer stands; None where the table does not say.
-    """
-
-    row: int
-    text: str
-    answer: str | None = None
-    answer_start: int | None = None
-
-    def places(self, context: str) -> list[Place]:
-        """Where the article states the answer: as the table says, else wherever it stands, as a word where it does.
-
-        A word begins with the answer; a particle may follow it.
-        """
-        answer = (self.answer or "").strip()
-        if not answer:
-            return []
-        if self.answer_start is not None:
-            start = context.find(answer, self.answer_start)
-            return [(start, start + len(answer))] if start >= 0 else []
-        before = r"(?<!\w)(?<!\d[.,])" if answer[0].isalnum() else ""
-        after = r"(?![.,]?\d)" if answer[-1].isdigit() else r"(?![A-Za-z])" if answer[-1].isascii() else ""
-        words = [match.span() for match in re.finditer(f"{before}{re.escape(answer)}{after}", context)]
-        return words or [match.span() for match in re.finditer(re.escape(answer), context)]
 
 
 @dataclass(frozen=True)
@@ -125,8 +94,10 @@ class PromptEncoder:
         self.prompt = prompt.bind(tokenizer)
         self.max_length = max_length
         self.text = TextEncoder(tokenizer)
-        self._controls = self._find_controls()
-        self._check_text_reaches_no_control()
+        stages: tuple[Stage, ...] = ("train", "inference")
+        segments = [one for stage in stages for one in self._prefix("", stage) + self.prompt.question("", stage)]
+        self._controls = find_controls([*segments, *self.prompt.ending()], tokenizer, type(prompt).__name__)
+        check_text_reaches_no_control(self.text, self._controls, tokenizer)
         self.end_ids = tuple(dict.fromkeys(self._controls[s.text] for s in self.prompt.ending() if s.control))
         # Padding is told from text by position, so any id does.
         pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
@@ -245,37 +216,6 @@ class PromptEncoder:
         template = len(self._encode([self._prefix("", stage)])[0])
         alone = [q.row for q in questions if template + _counted(q, stage) >= self.max_length]
         return alone or [q.row for q in questions if _counted(q, stage) == longest]
-
-    def _find_controls(self) -> dict[str, int]:
-        stages: tuple[Stage, ...] = ("train", "inference")
-        segments = [s for stage in stages for s in self._prefix("", stage) + self.prompt.question("", stage)]
-        controls: dict[str, int] = {}
-        for segment in (s for s in segments + self.prompt.ending() if s.control):
-            name = self._name(segment)
-            token_id = cast(int | None, self.tokenizer.convert_tokens_to_ids(name)) if name else None
-            if token_id is None or token_id == self.tokenizer.unk_token_id:
-                raise KQAError(
-                    f"--data.prompt {type(self.prompt).__name__}: the tokenizer {self.tokenizer.name_or_path}"
-                    f" has no control token {segment.text!r}; choose the prompt of that base model's family"
-                )
-            controls[segment.text] = token_id
-        return controls
-
-    def _check_text_reaches_no_control(self) -> None:
-        """Control tokens are the template's and those the tokenizer calls special; merges must make none."""
-        names = {str(self.tokenizer.convert_ids_to_tokens(control)) for control in self._controls.values()}
-        # The unknown token is no control: what a vocabulary cannot spell becomes it.
-        for name in names.union(self.tokenizer.all_special_tokens) - {self.tokenizer.unk_token}:
-            if self.tokenizer.convert_tokens_to_ids(name) in self.text.encode(name):
-                raise KQAError(
-                    f"the tokenizer {self.tokenizer.name_or_path} spells its control token {name!r} out of"
-                    " plain text, so an article could end an answer; use a tokenizer that keeps it apart"
-                )
-
-    def _name(self, segment: Segment) -> str:
-        if segment in (BOS, EOS):
-            return (self.tokenizer.bos_token if segment == BOS else self.tokenizer.eos_token) or ""
-        return segment.text
 
 
 def _sources(kind: type) -> Iterator[str]:

@@ -7,8 +7,9 @@ from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data import articles
 from kqa_lightning.data.articles import EncodedTable, encode_table, group_by_article
-from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, Question
+from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder
 from kqa_lightning.data.prompts import NousPrompt, Stage, Wording
+from kqa_lightning.data.questions import Question
 from kqa_lightning.data.tables import load_table
 from kqa_lightning.errors import KQAError
 

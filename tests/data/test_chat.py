@@ -8,8 +8,9 @@ from encoded import encode_one, sequences
 from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, Question
+from kqa_lightning.data.encoding import PromptEncoder
 from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt, Prompt
+from kqa_lightning.data.questions import Question
 from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 

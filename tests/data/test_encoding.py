@@ -12,8 +12,9 @@ from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data.articles import group_by_article
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, Question, TooLong
+from kqa_lightning.data.encoding import PromptEncoder, TooLong
 from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt, Segment, Stage
+from kqa_lightning.data.questions import Question
 from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 

@@ -53,7 +53,7 @@ def test_control_tokens_in_a_text_are_the_ids_of_their_characters_split(
         names = set(tokenizer.all_special_tokens) - {tokenizer.unk_token}
         specials = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
         assert len(names) >= 3 and names <= specials
-        for name in sorted(specials) + ["### System:"]:
+        for name in [*sorted(specials), "### System:"]:
             # After a line break, for Llama-2's tokenizer puts a space before a text.
             ids = tokenizer(f"\n가{name}나", add_special_tokens=False, split_special_tokens=True).input_ids
             line_break = ids.index(tokenizer("\n", add_special_tokens=False).input_ids[-1])
