@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from copy import copy
 from datetime import datetime
-from itertools import dropwhile
+from itertools import dropwhile, takewhile
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
@@ -68,8 +68,6 @@ class ChatPrompt(Prompt):
         before, between, after, end = self._pieces(tokenizer)
         split = _Splitter(tokenizer)
         bound._before, bound._between, bound._after = _one_bos(split(before), tokenizer), split(between), split(after)
-        if BOS in [*bound._before[1:], *bound._between, *bound._after]:
-            raise _unusable(tokenizer, "writes the first token in the middle of a chat")
         ending = split(end)
         first = next((index for index, one in enumerate(ending) if one.control), len(ending))
         bound._ending = [*ending[:first], *(ending[first : first + 1] or [EOS])]
@@ -143,23 +141,26 @@ class _Splitter:
         added = {name for name, token_id in tokenizer.get_added_vocab().items() if token_id not in plain.encode(name)}
         names = sorted(added.union(tokenizer.all_special_tokens), key=len, reverse=True)
         self._names = re.compile("(" + ("|".join(map(re.escape, names)) or "(?!)") + ")")
-        # A token that is both first and last is the last one, but at the very beginning.
-        self._own = {tokenizer.bos_token: BOS, tokenizer.eos_token: EOS}
+        self._eos = tokenizer.eos_token
 
     def __call__(self, text: str) -> list[Segment]:
         """The pieces of ``text``, none of them empty."""
         return [
-            self._own.get(part, Segment(part, control=True)) if index % 2 else Segment(part)
+            Segment(part) if index % 2 == 0 else EOS if part == self._eos else Segment(part, control=True)
             for index, part in enumerate(self._names.split(text))
             if part
         ]
 
 
 def _one_bos(segments: list[Segment], tokenizer: PreTrainedTokenizerBase) -> list[Segment]:
-    """The segments with one first token where they begin with several, or with one that is also the last token."""
-    names = (BOS, EOS) if tokenizer.bos_token == tokenizer.eos_token else (BOS,)
-    rest = list(dropwhile(lambda segment: segment in names, segments))
-    return segments if len(rest) == len(segments) else [BOS, *rest]
+    """The segments with one first token where they begin with one or several.
+
+    In the middle of a chat the same token is whatever the template means by it: an end, or the start of a turn.
+    """
+    blank = list(takewhile(lambda one: not one.control and one.text.isspace(), segments))
+    controls = segments[len(blank) :]
+    rest = list(dropwhile(lambda one: one.control and token_name(one, tokenizer) == tokenizer.bos_token, controls))
+    return segments if len(rest) == len(controls) else [*blank, BOS, *rest]
 
 
 def _unusable(tokenizer: PreTrainedTokenizerBase, fault: str) -> KQAError:

@@ -138,6 +138,23 @@ def test_a_first_token_that_is_also_the_last(llama2_tokenizer_dir: Path) -> None
         assert encoder.text.decode(ids) == "</s>user: 글 왜?</s>assistant: 답</s>"
 
 
+def test_a_first_token_that_also_starts_every_turn(llama2_tokenizer_dir: Path) -> None:
+    """SmolLM2's kind."""
+    tokenizer = load_tokenizer(str(llama2_tokenizer_dir))
+    tokenizer.add_special_tokens({"bos_token": "<|im_start|>", "eos_token": "<|im_end|>"})
+    tokenizer.chat_template = CHATML + ASKING
+    encoder = PromptEncoder(tokenizer, ChatPrompt("{context} {question}"), 1000)
+    (ids,) = sequences(encode_one(encoder, "글", [Question(0, "왜?", "답")], "train"))
+    chat = [{"role": "user", "content": "글 왜?"}, {"role": "assistant", "content": "답"}]
+    assert encoder.text.decode(ids) == tokenizer.apply_chat_template(chat, tokenize=False).removesuffix("\n")
+
+
+def test_a_line_break_before_the_first_token_makes_no_second_one(chatml: PreTrainedTokenizerBase) -> None:
+    encoder = PromptEncoder(with_template(chatml, "\n{{ bos_token }}" + CHATML + ASKING), ChatPrompt(), 1000)
+    text = encoder.text.decode(encode_one(encoder, CONTEXT, QUESTIONS, "train").prefix_ids)
+    assert text.startswith("\n<s><|im_start|>user") and text.count("<s>") == 1
+
+
 def test_a_template_that_tells_the_day_says_the_same_every_day(chatml: PreTrainedTokenizerBase) -> None:
     template = "{{ strftime_now('%d %b %Y') }}\n" + CHATML + ASKING
     encoder = PromptEncoder(with_template(chatml, template), ChatPrompt(), 1000)
@@ -166,7 +183,6 @@ def test_a_template_that_tells_the_day_says_the_same_every_day(chatml: PreTraine
             None,
             r"asks with .*<think>.* where an answered",
         ),
-        ("a{% for m in messages %}{{ bos_token }}{{ m['content'] }}</s>{% endfor %}", None, "in the middle"),
     ],
 )
 def test_templates_that_cannot_be_followed(chatml, template: str | None, system: str | None, fault: str) -> None:
