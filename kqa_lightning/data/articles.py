@@ -86,7 +86,7 @@ class EncodedTable(Sequence[EncodedArticle]):
 
     def find_rows(self) -> list[int]:
         """Where to find the questions: for each row of the table they came from, the index of its packed row."""
-        owners = {row: index for index, rows in enumerate(self._table["rows"]) for row in rows}
+        owners = {row: index for index, rows in enumerate(self._table["rows"][:]) for row in rows}
         return [owners[row] for row in range(len(owners))]
 
     def cuts(self) -> Cuts:
