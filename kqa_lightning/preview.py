@@ -1,10 +1,13 @@
 """``preview``: what a model will be trained on, shown without loading one."""
 
+import functools
 import json
+import os
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any
 
 import datasets
@@ -12,13 +15,15 @@ import datasets
 from kqa_lightning.cli import KQACLI, run_cli
 from kqa_lightning.data.articles import EncodedTable, encode_table
 from kqa_lightning.data.datamodule import KQADataModule
-from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, load_tokenizer
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder
 from kqa_lightning.data.tables import load_table
+from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 
 EXAMPLES = 2
 BINS = 12
 BAR = 40
+ARTICLES_KEPT = 256  # whose questions are apart in the table, so that each is not read again for every question
 # How the supervised part is told from the rest: in green on a terminal, in brackets elsewhere.
 COLOURS = ("\033[1;32m", "\033[0m")
 BRACKETS = ("⟦", "⟧")
@@ -70,12 +75,13 @@ class Preview(KQACLI):
     def after_instantiate_classes(self) -> None:
         """Show the table."""
         data = self.datamodule
+        data.check_settings()
         source = data.paths["train"]
         if source is None:
             raise KQAError("preview needs --data.train_path: a table, or sample")
         table = load_table(source, "train", data.columns, require_answers=True)
         encoder = PromptEncoder(load_tokenizer(data.base_model), data.prompt, data.max_length)
-        encoded = encode_table(table, encoder, "train", data.max_length, data.share_articles, name="the table")
+        encoded = encode_table(table, encoder, "train", data.row_limit, data.share_articles, name="the table")
         if self.config.json:
             print_json(table, encoded, encoder)
         else:
@@ -84,14 +90,23 @@ class Preview(KQACLI):
 
 def run(args: list[str]) -> int:
     """Run ``preview`` and return its exit status; see `kqa_lightning.__main__.main`."""
-    return run_cli(lambda: Preview(args[1:]))
+    return run_cli(lambda: _show(args[1:]))
+
+
+def _show(args: list[str]) -> None:
+    try:
+        Preview(args)
+        sys.stdout.flush()
+    except BrokenPipeError:  # who reads has read enough; what is left would fail again at the end of the process
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def rows_of(encoded: EncodedTable) -> Iterator[Row]:
-    """Every question as a sequence of its own, articles in their order."""
-    for article in encoded:
-        for question in article.questions:
-            yield row_of(article, question)
+    """Every question as a sequence of its own, in the order of the table, each made as it is asked for."""
+    article_of = functools.lru_cache(ARTICLES_KEPT)(encoded.__getitem__)
+    for number, index in enumerate(encoded.find_rows()):
+        article = article_of(index)
+        yield from (row_of(article, question) for question in article.questions if question.row == number)
 
 
 def row_of(article: EncodedArticle, question: EncodedQuestion) -> Row:
@@ -102,7 +117,7 @@ def row_of(article: EncodedArticle, question: EncodedQuestion) -> Row:
 def print_json(table: datasets.Dataset, encoded: EncodedTable, encoder: PromptEncoder) -> None:
     """Print one line a row, in the order of the table."""
     ids = table["id"][:]
-    for row in sorted(rows_of(encoded), key=lambda row: row.number):
+    for row in rows_of(encoded):
         token_ids = [*row.prompt_ids, *row.answer_ids]
         record = {
             "id": ids[row.number],
@@ -111,29 +126,37 @@ def print_json(table: datasets.Dataset, encoded: EncodedTable, encoder: PromptEn
             "supervised": [0] * len(row.prompt_ids) + [1] * len(row.answer_ids),
             "article_cut": int(row.cut),
         }
-        print(json.dumps(record, ensure_ascii=False))
+        print(json.dumps(record))  # in ASCII: JSON in whatever encoding the reader has
 
 
 def summary(table: datasets.Dataset, encoded: EncodedTable, encoder: PromptEncoder, colour: bool) -> Iterator[str]:
     """Two examples, the lengths, and the counts, line by line."""
-    rows = sorted(rows_of(encoded), key=lambda row: row.number)
     opening, closing = COLOURS if colour else BRACKETS
-    for row in rows[:EXAMPLES]:
+    for row in islice(rows_of(encoded), EXAMPLES):
         yield f"── {table['id'][row.number]} ── {len(row)} tokens, supervised: {opening}{len(row.answer_ids)}{closing}"
         yield f"{encoder.text.decode(row.prompt_ids)}{opening}{encoder.text.decode(row.answer_ids)}{closing}"
         yield ""
     yield "tokens of a question with its article and answer"
-    yield from histogram([len(row) for row in rows], encoder.max_length)
+    # Numbers alone are kept: the ids of a large table are more than the memory holds.
+    sizes = [
+        (len(article.prefix_ids) + len(question), len(question.answer_ids))
+        for article in encoded
+        for question in article.questions
+    ]
+    lengths = [length for length, _ in sizes]
+    yield from histogram(lengths, encoder.max_length)
     yield ""
-    articles, cut, questions_cut = encoded.cuts()
+    cuts = encoded.cuts()
     per_article = Counter(Counter(table["context"][:]).values())
-    supervised, computed = sum(len(row.answer_ids) for row in rows), sum(encoded.lengths)
-    separate = sum(map(len, rows))
-    yield f"rows                 {len(rows):>12,}"
-    yield f"articles             {articles:>12,}"
-    yield f"questions an article {len(rows) / articles:>12.2f}   ({_spread(per_article)})"
-    yield f"rows cut             {questions_cut:>12,}   ({cut:,} articles; max_length {encoder.max_length:,})"
-    yield f"tokens computed      {computed:>12,}   ({separate:,} with a row a question)"
+    supervised, computed = sum(answer for _, answer in sizes), sum(encoded.lengths)
+    rows = len(lengths)
+    limit = f"max_length {encoder.max_length:,}"
+    yield f"rows                 {rows:>12,}"
+    yield f"articles             {cuts.articles:>12,}"
+    yield f"questions an article {rows / cuts.articles:>12.2f}   ({_spread(per_article)})"
+    yield f"rows cut             {cuts.questions:>12,}   ({cuts.cut:,} articles; {limit})"
+    yield f"answers cut off      {cuts.lost:>12,}"
+    yield f"tokens computed      {computed:>12,}   ({sum(lengths):,} with a row a question)"
     yield f"tokens supervised    {supervised:>12,}   ({supervised / computed:.2%} of those computed)"
 
 
@@ -146,8 +169,8 @@ def histogram(lengths: list[int], limit: int) -> Iterator[str]:
     for index in range((longest - shortest) // width + 1):
         first = shortest + index * width
         last = min(first + width - 1, longest)
-        bar = "█" * max(round(BAR * counts[index] / max(counts.values())), int(counts[index] > 0))
-        yield f"{first:>{digits},}–{last:<{digits},} {bar} {counts[index]:,}".replace("  0", " 0")
+        bar = "█" * max(round(BAR * counts[index] / max(counts.values())), 1) + " " if counts[index] else ""
+        yield f"{first:>{digits},}–{last:<{digits},} {bar}{counts[index]:,}"
 
 
 def _spread(counts: Counter[int]) -> str:

@@ -5,12 +5,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from encoded import encode_one
 from peft import PeftModel
 from small_runs import SmallRuns, read_rows
 from transformers import AutoModelForCausalLM, AutoTokenizer, MistralConfig, PreTrainedConfig, Qwen2Config, Qwen3Config
 
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, Question, load_tokenizer
+from kqa_lightning.data.encoding import PromptEncoder
+from kqa_lightning.data.questions import Question
+from kqa_lightning.data.text_encoder import load_tokenizer
 
 SHAPE = {
     "hidden_size": 64,
@@ -55,7 +58,7 @@ def test_an_instruct_model_is_tuned_and_answers_as_transformers_does(
     encoder = PromptEncoder(load_tokenizer(str(base)), ChatPrompt(), 2048)
     answers = [row["answer"] for row in read_rows(tmp_path / "run" / "predictions.csv")]
     for row, answer in zip(read_rows(runs.tables["test"]), answers, strict=True):
-        article = encoder.encode_article(row["context"], [Question(0, row["question"])], "inference")
+        article = encode_one(encoder, row["context"], [Question(0, row["question"])], "inference")
         prompt = torch.tensor([article.prefix_ids + article.questions[0].question_ids])
         with torch.no_grad():
             ids = model.generate(input_ids=prompt, max_new_tokens=4, do_sample=False, eos_token_id=[*encoder.end_ids])

@@ -3,16 +3,17 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, overload
+from typing import Any, NamedTuple, overload
 
 import datasets
 from tqdm import tqdm
 
 from kqa_lightning.data.cache import cached, table_fingerprint
-from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, Question, TooLong
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion, PromptEncoder, TooLong
 from kqa_lightning.data.packing import split_article
 from kqa_lightning.data.problems import list_rows
 from kqa_lightning.data.prompts import Stage
+from kqa_lightning.data.questions import Question
 from kqa_lightning.errors import KQAError
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,28 @@ FEATURES = datasets.Features(
         "rows": _IDS,
         "question_ids": datasets.List(_IDS),
         "answer_ids": datasets.List(_IDS),
+        "lost": datasets.List(datasets.Value("bool")),
         "cut": datasets.Value("bool"),
         "article": datasets.Value("int32"),
         "length": datasets.Value("int32"),
     }
 )
+
+
+class Cuts(NamedTuple):
+    """How much of a table was cut.
+
+    Args:
+        articles: all of its articles.
+        cut: those of them that were cut.
+        questions: the questions on these.
+        lost: the questions whose answer is not in what is left of their article.
+    """
+
+    articles: int
+    cut: int
+    questions: int
+    lost: int
 
 
 class EncodedTable(Sequence[EncodedArticle]):
@@ -59,19 +77,26 @@ class EncodedTable(Sequence[EncodedArticle]):
         if isinstance(index, slice):
             return [self[one] for one in range(len(self))[index]]
         row = self._table[index]
-        questions = zip(row["rows"], row["question_ids"], row["answer_ids"], strict=True)
+        questions = zip(row["rows"], row["question_ids"], row["answer_ids"], row["lost"], strict=True)
         return EncodedArticle(
             tuple(row["prefix_ids"]),
-            tuple(EncodedQuestion(number, tuple(asked), tuple(answer)) for number, asked, answer in questions),
+            tuple(EncodedQuestion(number, tuple(ask), tuple(answer), lost) for number, ask, answer, lost in questions),
             row["cut"],
         )
 
-    def cuts(self) -> tuple[int, int, int]:
-        """The number of articles, of those that were cut, and of their questions."""
-        columns = self._table.select_columns(["article", "cut", "rows"]).to_dict()
+    def find_rows(self) -> list[int]:
+        """Where to find the questions: for each row of the table they came from, the index of its packed row."""
+        owners = {row: index for index, rows in enumerate(self._table["rows"][:]) for row in rows}
+        return [owners[row] for row in range(len(owners))]
+
+    def cuts(self) -> Cuts:
+        """Count what did not fit."""
+        columns = self._table.select_columns(["article", "cut", "lost"]).to_dict()
         cut = [index for index, one in enumerate(columns["cut"]) if one]
-        articles = {columns["article"][index] for index in cut}
-        return len(set(columns["article"])), len(articles), sum(len(columns["rows"][index]) for index in cut)
+        lost = [one for index in cut for one in columns["lost"][index]]
+        return Cuts(
+            len(set(columns["article"])), len({columns["article"][index] for index in cut}), len(lost), sum(lost)
+        )
 
 
 def group_by_article(table: datasets.Dataset) -> list[tuple[str, list[Question]]]:
@@ -118,27 +143,27 @@ def encode_table(
 
     def rows() -> Iterator[dict[str, Any]]:
         for number, article in enumerate(_encode(table, encoder, stage, name)):
-            for row in arrange([article], row_limit, share_articles):
+            for row in arrange(article, row_limit, share_articles):
                 yield _as_record(row, number)
 
     encoded = EncodedTable(cached(rows, FEATURES, decides if len(table) >= CACHED_FROM else None))
-    articles, cut, questions = encoded.cuts()
-    if cut:
+    cuts = encoded.cuts()
+    if cuts.cut:
         log.warning(
-            "%s: %d of %d articles (%d questions) were cut to fit max_length %d",
-            *(name, cut, articles, questions, encoder.max_length),
+            "%s: %d of %d articles (%d questions) were cut to fit max_length %d; %d answers are not in what is left",
+            *(name, cuts.cut, cuts.articles, cuts.questions, encoder.max_length, cuts.lost),
         )
     return encoded
 
 
 def arrange(articles: Sequence[EncodedArticle], row_limit: int, share_articles: bool) -> list[EncodedArticle]:
-    """Give every article as few rows as ``row_limit`` tokens allow, or every question its own."""
+    """Give every article as few rows as its cuts and ``row_limit`` tokens allow, or every question its own."""
     if share_articles:
         return [row for article in articles for row in split_article(article, row_limit)]
     return [replace(article, questions=(one,)) for article in articles for one in article.questions]
 
 
-def _encode(table: datasets.Dataset, encoder: PromptEncoder, stage: Stage, name: str) -> Iterator[EncodedArticle]:
+def _encode(table: datasets.Dataset, encoder: PromptEncoder, stage: Stage, name: str) -> Iterator[list[EncodedArticle]]:
     groups = group_by_article(table)
     too_long: list[int] = []
     with tqdm(total=len(groups), desc=f"encoding {name}", disable=len(groups) < PROGRESS_FROM) as progress:
@@ -164,6 +189,7 @@ def _as_record(row: EncodedArticle, article: int) -> dict[str, Any]:
         "rows": [question.row for question in row.questions],
         "question_ids": [question.question_ids for question in row.questions],
         "answer_ids": [question.answer_ids for question in row.questions],
+        "lost": [question.lost for question in row.questions],
         "cut": row.cut,
         "article": article,
         "length": len(row),

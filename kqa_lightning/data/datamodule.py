@@ -13,12 +13,13 @@ from torch.utils.data import DataLoader, Dataset
 from kqa_lightning.assets import SAMPLE
 from kqa_lightning.data.articles import EncodedTable, encode_table
 from kqa_lightning.data.chat import ChatPrompt
-from kqa_lightning.data.encoding import PromptEncoder, load_tokenizer
+from kqa_lightning.data.encoding import PromptEncoder
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.data.prompts import Prompt
 from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
 from kqa_lightning.data.splits import article_key, split_articles
 from kqa_lightning.data.tables import PARTS, Part, load_table
+from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 
 log = logging.getLogger(__name__)
@@ -135,7 +136,7 @@ class KQADataModule(LightningDataModule):
         Raises:
             KQAError: naming the flag, file or rows that are wrong.
         """
-        self._check_settings()
+        self.check_settings()
         parts = STAGE_PARTS[stage]
         if self._train_on_all and self.paths["val"] is None:
             parts = tuple(part for part in parts if part != "val")
@@ -188,7 +189,17 @@ class KQADataModule(LightningDataModule):
         """
         self._train_on_all = True
 
-    def _check_settings(self) -> None:
+    @property
+    def row_limit(self) -> int:
+        """Most tokens of a packed row: no more than of a batch, so that the memory of a step is bounded."""
+        return max(self.max_length, self.tokens_per_batch or 0)
+
+    def check_settings(self) -> None:
+        """Check what needs no table.
+
+        Raises:
+            KQAError: naming the flag that is out of its range.
+        """
         if not 0 < self.val_fraction < 1:
             raise KQAError(f"--data.val_fraction {self.val_fraction} is to be between 0 and 1")
         least_values = {"max_length": 1, "tokens_per_batch": 1, "evaluation_tokens_per_batch": 1, "num_workers": 0}
@@ -245,13 +256,11 @@ class KQADataModule(LightningDataModule):
         return source
 
     def _encode(self, part: Part) -> EncodedTable:
-        # A row is no longer than a batch may be, so that the memory of a step is bounded.
-        row_limit = max(self.max_length, self.tokens_per_batch or 0)
         return encode_table(
             self.tables[part],
             self.encoder,
             "train" if part == "train" else "inference",
-            row_limit,
+            self.row_limit,
             self.share_articles,
             name=f"the {part} table",
         )

@@ -1,44 +1,22 @@
 """Rendered prompts as token ids: what questions share, each question, and what is to be learned."""
 
+import inspect
 import re
 import unicodedata
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import chain
-from typing import NamedTuple, cast
 
 from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data.cache import fingerprint
-from kqa_lightning.data.cutting import ArticleCutter, Place
-from kqa_lightning.data.prompts import BOS, EOS, Prompt, Segment, Stage
-from kqa_lightning.data.text_encoder import TextEncoder, load_tokenizer
+from kqa_lightning.data.control_tokens import check_text_reaches_no_control, find_controls
+from kqa_lightning.data.cutting import ArticleCutter
+from kqa_lightning.data.prompts import BOS, Prompt, Segment, Stage
+from kqa_lightning.data.questions import Question
+from kqa_lightning.data.text_encoder import TextEncoder
 from kqa_lightning.errors import KQAError
-
-__all__ = ["EncodedArticle", "EncodedQuestion", "PromptEncoder", "Question", "TooLong", "load_tokenizer"]
-
-
-class Question(NamedTuple):
-    """One row of a table, without its article.
-
-    Args:
-        row: its index in the table.
-        text: the question.
-        answer: the gold answer to be learned, where it is known.
-        answer_start: the character of the article at which the answer stands; None where the table does not say.
-    """
-
-    row: int
-    text: str
-    answer: str | None = None
-    answer_start: int | None = None
-
-    def place(self, context: str) -> Place | None:
-        """Where the article states the answer: as the table says, else where it stands first."""
-        if not self.answer:
-            return None
-        start = context.find(self.answer) if self.answer_start is None else self.answer_start
-        return (start, start + len(self.answer)) if start >= 0 else None
 
 
 @dataclass(frozen=True)
@@ -49,11 +27,13 @@ class EncodedQuestion:
         row: its index in the table it came from.
         question_ids: all ids between the article and the answer, turn markers included.
         answer_ids: the gold answer and the end tokens to be learned; empty where no gold is known.
+        lost: whether the article states the answer, and what is left of it after a cut does not.
     """
 
     row: int
     question_ids: tuple[int, ...]
     answer_ids: tuple[int, ...]
+    lost: bool = False
 
     def __len__(self) -> int:
         """Tokens of the question and its answer."""
@@ -67,7 +47,7 @@ class EncodedArticle:
     Args:
         prefix_ids: BOS, the system's text and the article: the same for all its questions.
         questions: one or more.
-        cut: whether the article was too long and lost its end.
+        cut: whether the article was too long and lost a part, its end where nothing speaks against it.
     """
 
     prefix_ids: tuple[int, ...]
@@ -114,24 +94,33 @@ class PromptEncoder:
         self.prompt = prompt.bind(tokenizer)
         self.max_length = max_length
         self.text = TextEncoder(tokenizer)
-        self._controls = self._find_controls()
-        self._check_text_reaches_no_control()
-        self.end_ids = tuple(dict.fromkeys(self._controls[segment.text] for segment in self.prompt.ending()))
+        stages: tuple[Stage, ...] = ("train", "inference")
+        segments = [one for stage in stages for one in self._prefix("", stage) + self.prompt.question("", stage)]
+        self._controls = find_controls([*segments, *self.prompt.ending()], tokenizer, type(prompt).__name__)
+        check_text_reaches_no_control(self.text, self._controls, tokenizer)
+        self.end_ids = tuple(dict.fromkeys(self._controls[s.text] for s in self.prompt.ending() if s.control))
         # Padding is told from text by position, so any id does.
         pad_id = tokenizer.eos_token_id if tokenizer.pad_token_id is None else tokenizer.pad_token_id
         self.pad_id: int = 0 if pad_id is None else pad_id
 
-    def encode_article(self, context: str, questions: Sequence[Question], stage: Stage) -> EncodedArticle:
-        """Encode one article; see `encode_articles`."""
-        return self.encode_articles([(context, questions)], stage)[0]
-
-    def encode_articles(self, articles: Sequence[tuple[str, Sequence[Question]]], stage: Stage) -> list[EncodedArticle]:
+    def encode_articles(
+        self, articles: Sequence[tuple[str, Sequence[Question]]], stage: Stage
+    ) -> list[list[EncodedArticle]]:
         """Encode articles with their questions in one go.
 
         An article that does not fit ``max_length`` together with its longest question loses its end, at a
         sentence end where there is one; in training, sentences that state an answer stay and others go
         instead. Questions and answers are never cut. At inference the gold answer plays no part in this, so
-        that what a model is asked does not depend on it.
+        that what a model is asked does not depend on it. A cut article can therefore differ between the two,
+        where its beginning does not state the answer or is longer without room for one.
+
+        Args:
+            articles: each with its questions.
+            stage: whether the training or the inference prompt is used.
+
+        Returns:
+            For each article, itself with its questions; in training several times, each with other questions,
+            where one cut cannot keep the answers of all of them.
 
         Raises:
             TooLong: where questions leave no room for the article; all of them are named.
@@ -145,18 +134,16 @@ class PromptEncoder:
             EncodedQuestion(question.row, question_ids, answer_ids)
             for question, question_ids, answer_ids in zip(flat, asked, golds, strict=True)
         )
-        result: list[EncodedArticle] = []
+        result: list[list[EncodedArticle]] = []
         too_long: list[int] = []
         for (context, questions), prefix_ids in zip(articles, prefixes, strict=True):
             own = tuple(next(encoded) for _ in questions)
-            room = self.max_length - max(_counted(question, stage) for question in own)
-            cut = len(prefix_ids) > room
-            needed = [place for one in questions if stage == "train" and (place := one.place(context))] if cut else []
-            fitting = self._cut(context, room, needed, stage) if cut else prefix_ids
-            if fitting is None:
-                too_long += self._without_room(own, stage)
+            if len(prefix_ids) <= self.max_length - max(_counted(question, stage) for question in own):
+                result.append([EncodedArticle(prefix_ids, own, cut=False)])
+            elif cut := self._cut(context, questions, own, stage):
+                result.append(cut)
             else:
-                result.append(EncodedArticle(fitting, own, cut))
+                too_long += self._without_room(own, stage)
         if too_long:
             raise TooLong(too_long, self.max_length)
         return result
@@ -175,14 +162,18 @@ class PromptEncoder:
         return unicodedata.normalize("NFC", answer.strip()), raw
 
     def fingerprint(self, stage: Stage) -> str:
-        """Return a hash of all that ids depend on: tokenizer, rendered prompt, max_length."""
-        pieces = (self._prefix("", stage), self.prompt.question("", stage), self.prompt.ending())
+        """Return a hash of all that ids depend on: tokenizer, prompt, max_length."""
+        # Texts that show what a prompt does with them, and where it puts them.
+        pieces = (
+            self._prefix("Article a.  B", stage),
+            self.prompt.question("Question q?", stage),
+            self.prompt.ending(),
+        )
         controls = repr(sorted(self._controls.items()))
-        return fingerprint(self.tokenizer.backend_tokenizer.to_str(), repr(pieces), controls, str(self.max_length))
-
-    def render(self, segments: Sequence[Segment]) -> str:
-        """Return segments as a reader sees them, control tokens by the tokenizer's names."""
-        return "".join(self._name(segment) if segment.control else segment.text for segment in segments)
+        return fingerprint(
+            *(self.tokenizer.backend_tokenizer.to_str(), repr(self.prompt), repr(pieces), controls),
+            *(str(self.max_length), *_sources(type(self.prompt))),
+        )
 
     def _prefix(self, context: str, stage: Stage) -> list[Segment]:
         """The prompt's prefix, with the BOS that a tokenizer adds where the template is silent about it."""
@@ -197,11 +188,28 @@ class PromptEncoder:
             for segments in batch
         ]
 
-    def _cut(self, context: str, room: int, needed: Sequence[Place], stage: Stage) -> tuple[int, ...] | None:
+    def _cut(
+        self, context: str, questions: Sequence[Question], encoded: Sequence[EncodedQuestion], stage: Stage
+    ) -> list[EncodedArticle]:
+        """The article cut for its questions, nothing where they leave no room for it."""
+
         def encode(kept: str) -> tuple[int, ...]:
             return self._encode([self._prefix(kept, stage)])[0]
 
-        return ArticleCutter(self.text.token_starts, encode, template=len(encode(""))).cut(context, room, needed)
+        cutter = ArticleCutter(self.text.token_starts, encode, template=len(encode("")))
+        places = [question.places(context) for question in questions]
+        rooms = [self.max_length - _counted(question, stage) for question in encoded]
+        groups = cutter.cut_for_each(context, rooms, places if stage == "train" else [()] * len(places))
+        return [
+            EncodedArticle(
+                cut.ids,
+                # One of several places that were guessed will do.
+                tuple(replace(encoded[k], lost=bool(places[k]) and not any(map(cut.holds, places[k]))) for k in group),
+                cut=True,
+            )
+            for group, cut in groups
+            if cut
+        ]
 
     def _without_room(self, questions: Sequence[EncodedQuestion], stage: Stage) -> list[int]:
         longest = max(_counted(question, stage) for question in questions)
@@ -209,36 +217,12 @@ class PromptEncoder:
         alone = [q.row for q in questions if template + _counted(q, stage) >= self.max_length]
         return alone or [q.row for q in questions if _counted(q, stage) == longest]
 
-    def _find_controls(self) -> dict[str, int]:
-        stages: tuple[Stage, ...] = ("train", "inference")
-        segments = [s for stage in stages for s in self._prefix("", stage) + self.prompt.question("", stage)]
-        controls: dict[str, int] = {}
-        for segment in (s for s in segments + self.prompt.ending() if s.control):
-            name = self._name(segment)
-            token_id = cast(int | None, self.tokenizer.convert_tokens_to_ids(name)) if name else None
-            if token_id is None or token_id == self.tokenizer.unk_token_id:
-                raise KQAError(
-                    f"--data.prompt {type(self.prompt).__name__}: the tokenizer {self.tokenizer.name_or_path}"
-                    f" has no control token {segment.text!r}; choose the prompt of that base model's family"
-                )
-            controls[segment.text] = token_id
-        return controls
 
-    def _check_text_reaches_no_control(self) -> None:
-        """Control tokens are the template's and those the tokenizer calls special; merges must make none."""
-        names = {str(self.tokenizer.convert_ids_to_tokens(control)) for control in self._controls.values()}
-        # The unknown token is no control: what a vocabulary cannot spell becomes it.
-        for name in names.union(self.tokenizer.all_special_tokens) - {self.tokenizer.unk_token}:
-            if self.tokenizer.convert_tokens_to_ids(name) in self.text.encode(name):
-                raise KQAError(
-                    f"the tokenizer {self.tokenizer.name_or_path} spells its control token {name!r} out of"
-                    " plain text, so an article could end an answer; use a tokenizer that keeps it apart"
-                )
-
-    def _name(self, segment: Segment) -> str:
-        if segment in (BOS, EOS):
-            return (self.tokenizer.bos_token if segment == BOS else self.tokenizer.eos_token) or ""
-        return segment.text
+def _sources(kind: type) -> Iterator[str]:
+    """The source of the modules that a class and those it inherits from are written in, where there are any."""
+    for module in dict.fromkeys(inspect.getmodule(one) for one in kind.__mro__):
+        with suppress(OSError, TypeError):  # built in, or typed into an interpreter
+            yield inspect.getsource(module)  # type: ignore[arg-type]
 
 
 def _counted(question: EncodedQuestion, stage: Stage) -> int:

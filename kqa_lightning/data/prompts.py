@@ -87,7 +87,7 @@ class Prompt(ABC):
 
     @abstractmethod
     def ending(self) -> list[Segment]:
-        """The control tokens after the answer; the first of them ends generation."""
+        """What follows the answer: control tokens, the first of which ends generation, and text before them if any."""
 
 
 class Gemma2Prompt(Prompt):

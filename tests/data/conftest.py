@@ -6,8 +6,8 @@ import datasets
 import pytest
 from transformers import PreTrainedTokenizerBase
 
-from kqa_lightning.data.encoding import load_tokenizer
 from kqa_lightning.data.tables import load_table
+from kqa_lightning.data.text_encoder import load_tokenizer
 
 
 @pytest.fixture(scope="session")

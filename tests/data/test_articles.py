@@ -7,8 +7,9 @@ from transformers import PreTrainedTokenizerBase
 
 from kqa_lightning.data import articles
 from kqa_lightning.data.articles import EncodedTable, encode_table, group_by_article
-from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder, Question
+from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder
 from kqa_lightning.data.prompts import NousPrompt, Stage, Wording
+from kqa_lightning.data.questions import Question
 from kqa_lightning.data.tables import load_table
 from kqa_lightning.errors import KQAError
 
@@ -49,6 +50,24 @@ def test_separate_rows_hold_the_same_ids_as_shared_ones(rows_csv: Path, encoder:
     assert [(a.prefix_ids, q) for a in shared for q in a.questions] == [(a.prefix_ids, *a.questions) for a in separate]
 
 
+def test_separate_rows_hold_the_same_ids_where_articles_are_cut_for_groups_of_questions(
+    korquad: datasets.Dataset, encoder: PromptEncoder, caplog: pytest.LogCaptureFixture
+) -> None:
+    encoder.max_length = 400
+    table = korquad.select(range(1000))
+    shared = encode_table(table, encoder, "train", row_limit=4000)
+    separate = encode_table(table, encoder, "train", row_limit=400, share_articles=False)
+    articles = len(group_by_article(table))
+    assert len(separate) == 1000 > len(shared) > articles == shared.cuts().articles
+    assert shared.cuts() == separate.cuts() and shared.cuts().cut > 50
+    assert [(a.prefix_ids, q) for a in shared for q in a.questions] == [(a.prefix_ids, *a.questions) for a in separate]
+    lost = sum(question.lost for article in shared for question in article.questions)
+    assert shared.cuts().lost == lost and f"; {lost} answers are not in what is left" in caplog.text
+    # At inference no answer decides what is left, and those that are lost are counted all the same.
+    asked = encode_table(table, encoder, "inference", row_limit=4000)
+    assert len(asked) == articles and asked.cuts().lost > lost
+
+
 def test_rows_keep_their_limit(rows_csv: Path, encoder: PromptEncoder) -> None:
     table = load_table(str(rows_csv), "train")
     limit = max(map(len, encode_table(table, encoder, "train", row_limit=500))) - 1
@@ -64,7 +83,8 @@ def test_cuts_are_counted_and_reported_once(
     assert not caplog.messages
     assert all(article.cut for article in encode_table(table, encoder, "train", 500, name="the table"))
     limit = encoder.max_length
-    assert caplog.messages == [f"the table: 3 of 3 articles (5 questions) were cut to fit max_length {limit}"]
+    cut = f"3 of 3 articles (5 questions) were cut to fit max_length {limit}"
+    assert caplog.messages == [f"the table: {cut}; 0 answers are not in what is left"]
 
 
 def test_questions_without_room_are_named_by_id(rows_csv: Path, llama2: PreTrainedTokenizerBase) -> None:
@@ -85,7 +105,7 @@ def test_a_large_table_is_encoded_once_for_each_setting(
     calls = []
     real = PromptEncoder.encode_articles
 
-    def counted(self: PromptEncoder, *arguments: Any) -> list[EncodedArticle]:
+    def counted(self: PromptEncoder, *arguments: Any) -> list[list[EncodedArticle]]:
         calls.append(self.prompt)
         return real(self, *arguments)
 
@@ -108,7 +128,7 @@ def test_a_large_table_is_encoded_once_for_each_setting(
 def test_rows_are_those_that_were_encoded(rows_csv: Path, encoder: PromptEncoder) -> None:
     table = load_table(str(rows_csv), "train")
     encoded = encode_table(table, encoder, "train", row_limit=500)
-    assert list(encoded) == encoder.encode_articles(group_by_article(table), "train")
+    assert [[article] for article in encoded] == encoder.encode_articles(group_by_article(table), "train")
     assert encoded[1:] == [encoded[1], encoded[2]] and encoded[-1] == encoded[2]
     assert encoded.lengths == [len(article) for article in encoded]
 

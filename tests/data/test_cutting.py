@@ -31,8 +31,12 @@ def cutter(template: int = 0) -> ArticleCutter:
 
 
 def cut(context: str, room: int, needed: Sequence[Place] = ()) -> str | None:
-    ids = cutter().cut(context, room, needed)
-    return None if ids is None else "".join(map(chr, ids))
+    found = cutter().cut(context, room, needed)
+    if found is None:
+        return None
+    text = "".join(map(chr, found.ids))
+    assert text == "".join(context[start:end] for start, end in found.kept)
+    return text
 
 
 def test_cut_goes_on_until_it_fits() -> None:
@@ -40,15 +44,15 @@ def test_cut_goes_on_until_it_fits() -> None:
     def encode(kept: str) -> tuple[int, ...]:
         return (0, 0, *range(len(kept) + 1))
 
-    ids = ArticleCutter(lambda text: range(len(text)), encode, template=2).cut(
+    found = ArticleCutter(lambda text: range(len(text)), encode, template=2).cut(
         "가나다라 마바사 아자차카타파하", room=10
     )
-    assert ids is not None and len(ids) == 10
+    assert found is not None and len(found.ids) == 10
 
 
 def test_no_room_for_any_of_the_article() -> None:
     assert cutter(template=5).cut("가나다", room=5) is None
-    assert cutter(template=5).cut("  다", room=7) is None
+    assert cut("  다", room=1) == "다"
 
 
 @pytest.mark.parametrize(
@@ -93,6 +97,48 @@ def _spans(context: str) -> list[Place]:
 
 def test_sentences_go_from_the_end() -> None:
     context = "하나다. 둘이다. 셋이다."
-    assert without_other_sentences(context, range(len(context)), 10, []) == "하나다. 둘이다."
-    assert without_other_sentences(context, range(len(context)), 10, [(11, 12)]) == "하나다. 셋이다."
-    assert without_other_sentences(context, range(len(context)), 100, []) == context
+
+    def left(budget: int, needed: list[Place]) -> list[Place]:
+        return without_other_sentences(context, range(len(context)), budget, needed)
+
+    assert left(10, []) == [(0, 9)]
+    assert left(10, [(11, 12)]) == [(0, 4), (9, 14)]
+    assert left(100, []) == [(0, 14)]
+    assert left(0, [(8, 11)]) == [(5, 14)]  # an answer of two sentences keeps both, as one place
+
+
+def test_questions_share_a_cut_where_it_holds_what_they_need() -> None:
+    """Each sentence is five characters; those of two questions fit, those of three do not."""
+    context = "하나다. 둘이다. 셋이다. 넷이다."
+    places = {name: [(context.index(name), context.index(name) + 1)] for name in "하둘셋넷"}
+
+    def groups(needed: str, *rooms: int) -> list[tuple[list[int], str]]:
+        found = cutter().cut_for_each(context, rooms or [11] * len(needed), [places.get(name, ()) for name in needed])
+        return [(group, "".join(map(chr, cut.ids))) for group, cut in found if cut]
+
+    assert groups("하둘하") == [([0, 1, 2], "하나다. 둘이다.")]
+    assert groups("셋넷셋") == [([0, 1, 2], "셋이다. 넷이다.")]
+    assert groups("하셋넷하") == [([0, 1, 3], "하나다. 셋이다."), ([2], "하나다. 넷이다.")]
+    assert groups("하?넷셋") == [([0, 1, 2], "하나다. 넷이다."), ([3], "하나다. 셋이다.")]
+    # A long question leaves less to those that share its cut, and none to a sentence that would not fit its own.
+    assert groups("하넷셋", 11, 5, 11) == [([0, 2], "하나다. 셋이다."), ([1], "넷이다.")]
+    places["넷"] = [(18, 19)]
+    assert groups("넷하", 3, 11) == [([0, 1], "하나다")]  # given up: its place would not fit even alone
+    assert cutter(template=5).cut_for_each(context, [5, 9], [(), ()]) == [([0, 1], None)]
+
+
+def test_white_space_takes_no_room() -> None:
+    encoded = []
+
+    def encode(kept: str) -> tuple[int, ...]:
+        encoded.append(kept)
+        return tuple(map(ord, kept))
+
+    long = ArticleCutter(lambda text: range(len(text)), encode, template=0)
+    context = " " * 50_000 + "하나다. 둘이다."
+    found = long.cut(context, 10)
+    assert found is not None and "".join(map(chr, found.ids)) == "하나다. 둘이다."
+    assert found.holds((50_005, 50_007)) and not found.holds((0, 1))
+    assert cut(context, 6) == "하나다."
+    assert cut(context, 6, [(50_005, 50_006)]) == "둘이다."
+    assert len(encoded) == 1

@@ -45,6 +45,21 @@ def test_same_ids_as_the_tokenizer_where_no_space_is_put_first(gemma: PreTrained
     assert TextEncoder(gemma).encode(text) == gemma(text, add_special_tokens=False).input_ids
 
 
+def test_control_tokens_in_a_text_are_the_ids_of_their_characters_split(
+    gemma: PreTrainedTokenizerBase, chatml: PreTrainedTokenizerBase
+) -> None:
+    """What the tokenizer itself makes of the same characters when it is told to split its special tokens."""
+    for tokenizer in (gemma, chatml):
+        names = set(tokenizer.all_special_tokens) - {tokenizer.unk_token}
+        specials = {str(token) for token in tokenizer.added_tokens_decoder.values() if token.special}
+        assert len(names) >= 3 and names <= specials
+        for name in [*sorted(specials), "### System:"]:
+            # After a line break, for Llama-2's tokenizer puts a space before a text.
+            ids = tokenizer(f"\n가{name}나", add_special_tokens=False, split_special_tokens=True).input_ids
+            line_break = ids.index(tokenizer("\n", add_special_tokens=False).input_ids[-1])
+            assert TextEncoder(tokenizer).encode(f"\n가{name}나") == ids[line_break:], name
+
+
 def test_no_space_is_put_first(llama2: PreTrainedTokenizerBase) -> None:
     assert llama2.convert_ids_to_tokens(TextEncoder(llama2).encode("### System:"))[0] == "###"
     assert llama2.tokenize("### System:")[0] == "▁###"  # and the tokenizer itself is as it was
