@@ -11,6 +11,7 @@ COMMANDS = {
     "predict": "answer the questions of data.predict_path",
     "crossfit": "fine-tune a model for each fold of data.train_path, and answer every question out of fold",
     "preview": "show the prompts and token counts of data.train_path; loads no model",
+    "doctor": "show what this machine has, and with a --config whether it is enough",
 }
 TRAINER_COMMANDS = ("fit", "validate", "test", "predict", "crossfit")
 
@@ -59,8 +60,10 @@ def main(args: list[str] | None = None) -> int:
     try:
         if command in TRAINER_COMMANDS:
             from kqa_lightning.cli import run
-        else:
+        elif command == "preview":
             from kqa_lightning.preview import run
+        else:
+            from kqa_lightning.doctor import run
     except KeyboardInterrupt:
         return 130
     return run(arguments)

@@ -21,7 +21,7 @@ from kqa_lightning.assets import sample_table
 def test_help_lists_the_commands_at_once(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--help"]) == 0
     text = capsys.readouterr().out
-    assert set(COMMANDS) == {"fit", "validate", "test", "predict", "crossfit", "preview"}
+    assert set(COMMANDS) == {"fit", "validate", "test", "predict", "crossfit", "preview", "doctor"}
     for command, purpose in COMMANDS.items():
         assert f"{command} " in text
         assert purpose in text
@@ -49,7 +49,7 @@ def test_the_module_runs_as_a_program() -> None:
     ("arguments", "word"),
     [
         (["fti"], "did you mean fit?"),
-        ([], "fit, validate, test, predict, crossfit, preview"),
+        ([], "fit, validate, test, predict, crossfit, preview, doctor"),
         (["--config", "x"], "the command comes first"),
     ],
 )

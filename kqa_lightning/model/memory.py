@@ -1,0 +1,115 @@
+"""How much memory a fine-tuning takes, reckoned from the architecture before any weight is loaded."""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+import torch
+from peft import PeftModel
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+
+from kqa_lightning.model.base import DTYPES, Attention, LoRA, Precision, Quantization, attach_lora, choose_attention
+from kqa_lightning.model.source import reading, resolve_source
+
+NF4_BLOCK = 64  # weights that share one fp32 scale
+_FP32 = 4
+# Copies of a layer's hidden and of its intermediate states that a backward pass keeps, as counted on the tiny bases:
+# inputs of norms and projections, and of the products between them.
+_HIDDEN_COPIES = 9
+_INTERMEDIATE_COPIES = 4
+# Eager attention keeps for each head and pair of positions the softmax in fp32 and two more numbers in half of that,
+# or one more in fp32. Other attention computes them again.
+_EAGER_PAIR = 8
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes of each part.
+
+    Args:
+        weights: The base, quantised where it is.
+        adapters: LoRA's weights and their gradients, in fp32.
+        optimizer: AdamW's two states of each adapter weight.
+        activations: What the largest batch keeps for its backward pass, without the logits: those of the answers alone.
+    """
+
+    weights: int
+    adapters: int
+    optimizer: int
+    activations: int
+
+    @property
+    def total(self) -> int:
+        """All of them."""
+        return self.weights + self.adapters + self.optimizer + self.activations
+
+
+def estimate_memory(
+    base_model: str,
+    lora: LoRA,
+    *,
+    quantization: Quantization,
+    precision: Precision,
+    attn_implementation: Attention | None,
+    tokens: int,
+    gradient_checkpointing: bool,
+) -> Memory:
+    """The memory of fine-tuning a base model, from its ``config.json`` alone.
+
+    Args:
+        base_model: As for the module.
+        lora: Shape of the adapters.
+        quantization: Of the base.
+        precision: Of what is not quantised, and of the activations.
+        attn_implementation: As for the module.
+        tokens: In the largest batch, one row of them.
+        gradient_checkpointing: Whether layers are computed again in the backward pass.
+
+    Raises:
+        KQAError: the base model cannot be found, or the adapters do not fit it.
+    """
+    with reading(base_model):
+        config = AutoConfig.from_pretrained(resolve_source(base_model), trust_remote_code=False)
+    with torch.device("meta"):  # shapes without memory
+        model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[precision])
+        adapted = attach_lora(model, lora)
+    adapters = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
+    itemsize = DTYPES[precision].itemsize
+    return Memory(
+        weights=_weights(adapted, quantization, itemsize),
+        adapters=2 * _FP32 * adapters,
+        optimizer=2 * _FP32 * adapters,
+        activations=_activations(
+            config,
+            tokens,
+            itemsize,
+            eager=choose_attention(config, attn_implementation, precision) == "eager",
+            checkpointing=gradient_checkpointing,
+        ),
+    )
+
+
+def _weights(adapted: PeftModel, quantization: Quantization, itemsize: int) -> int:
+    head = adapted.get_output_embeddings()
+    linear = {
+        id(module.weight)
+        for module in adapted.modules()
+        if isinstance(module, torch.nn.Linear) and module is not head and not module.weight.requires_grad
+    }
+    four_bits = 0.5 + _FP32 / NF4_BLOCK
+    frozen = {id(p): p for p in adapted.parameters() if not p.requires_grad}  # tied weights count once
+    return round(
+        sum(
+            p.numel() * (four_bits if quantization == "nf4" and name in linear else itemsize)
+            for name, p in frozen.items()
+        )
+    )
+
+
+def _activations(config: PreTrainedConfig, tokens: int, itemsize: int, *, eager: bool, checkpointing: bool) -> int:
+    sizes = cast(Any, config)
+    layer = tokens * itemsize * (_HIDDEN_COPIES * sizes.hidden_size + _INTERMEDIATE_COPIES * sizes.intermediate_size)
+    if eager:
+        layer += sizes.num_attention_heads * tokens**2 * _EAGER_PAIR
+    if not checkpointing:
+        return int(sizes.num_hidden_layers * layer)
+    return int(layer + sizes.num_hidden_layers * tokens * sizes.hidden_size * itemsize)
