@@ -124,8 +124,8 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1900, 700, 1500),
-            shuffled_from=1900,
+            cycles=(1600,),
+            shuffled_from=800,
             talkative_from=None,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
@@ -137,11 +137,13 @@ FAMILIES = {
             chat_template=CHATML_TEMPLATE,
             prepends_space=True,
             architecture={
+                # Many layers with few heads: four layers of eight heads took the wrong company's answer to the end.
                 "hidden_size": 256,
-                "intermediate_size": 320,
-                "num_hidden_layers": 4,
-                "num_attention_heads": 8,
+                "intermediate_size": 128,
+                "num_hidden_layers": 7,
+                "num_attention_heads": 4,
                 "num_key_value_heads": 4,
+                "head_dim": 32,
             },
         ),
         Family(
