@@ -1,6 +1,7 @@
 """What happens around training, validation and prediction: one callback a file, each with one job."""
 
 from callbacks.answer_evaluation import AnswerEvaluation
+from callbacks.finite_guard import FiniteGuard
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.result_printer import ResultPrinter
 from callbacks.run_checkpoint import RunCheckpoint
@@ -11,6 +12,7 @@ from callbacks.throughput import Throughput
 
 __all__ = [
     "AnswerEvaluation",
+    "FiniteGuard",
     "PredictionWriter",
     "ResultPrinter",
     "RunCheckpoint",

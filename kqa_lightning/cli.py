@@ -74,6 +74,7 @@ class KQACLI(LightningCLI):
         """Groups beside trainer, model and data, and what follows from another setting."""
         parser.add_lightning_class_args(callbacks.RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(callbacks.AnswerEvaluation, "answer_evaluation")
+        parser.add_lightning_class_args(callbacks.FiniteGuard, "finite_guard")
         parser.add_lightning_class_args(callbacks.PredictionWriter, "prediction_writer")
         parser.add_class_arguments(Crossfit, "crossfit")
         parser.link_arguments("model.base_model", "data.base_model")

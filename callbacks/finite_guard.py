@@ -1,0 +1,63 @@
+"""Keeps a loss or gradient that is no number from spoiling the adapters."""
+
+from typing import Any
+
+import torch
+from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.utilities import rank_zero_warn
+from torch.optim import Optimizer
+
+from kqa_lightning.data.packing import PackedBatch
+from kqa_lightning.errors import KQAError
+
+SHOWN = 5
+
+
+class FiniteGuard(Callback):
+    """Skips an optimizer step whose gradients are not finite, and stops the run when there are too many of them.
+
+    The adapters, and with them every checkpoint, stay what they were before the step.
+
+    Args:
+        max_skipped_steps: Most steps to skip in a run; the next one stops it. 0 stops at the first.
+    """
+
+    def __init__(self, max_skipped_steps: int = 3) -> None:
+        if max_skipped_steps < 0:
+            raise KQAError(f"--finite_guard.max_skipped_steps {max_skipped_steps}: it cannot be below 0")
+        self.max_skipped_steps = max_skipped_steps
+        self._skipped = 0
+        self._rows: list[int] = []
+
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Count anew."""
+        self._skipped, self._rows = 0, []
+
+    def on_train_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: PackedBatch, batch_idx: int
+    ) -> None:
+        """Remember which rows the optimizer step learns from."""
+        self._rows += [question.row for article in batch.articles for question in article.questions]
+
+    def on_before_optimizer_step(self, trainer: Trainer, pl_module: LightningModule, optimizer: Optimizer) -> None:
+        """Take the gradients away where one of them is not finite: an optimizer leaves such weights alone.
+
+        Raises:
+            KQAError: too many steps were skipped; with the rows of this one.
+        """
+        rows, self._rows = self._rows, []
+        gradients = [p.grad for p in pl_module.parameters() if p.grad is not None]
+        if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
+            return
+        self._skipped += 1
+        ids: list[Any] = trainer.datamodule.tables["train"]["id"][:]  # type: ignore[attr-defined]
+        named = ", ".join(str(ids[row]) for row in rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
+        cause = f"step {trainer.global_step + 1} has a loss or gradient that is not finite; its rows: {named}"
+        if self._skipped > self.max_skipped_steps:
+            raise KQAError(
+                f"{cause}. That is step {self._skipped} of this kind in the run; look at those rows, or lower "
+                "--model.learning_rate (--finite_guard.max_skipped_steps allows more)"
+            )
+        rank_zero_warn(f"{cause}. The step is skipped ({self._skipped} of {self.max_skipped_steps} allowed)")
+        for parameter in pl_module.parameters():
+            parameter.grad = None
