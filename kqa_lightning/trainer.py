@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
-from lightning.pytorch.utilities.exceptions import MisconfigurationException
+from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.curves import Curves
@@ -28,6 +28,7 @@ class KQATrainer(Trainer):
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
         self.in_fit = False  # also in the validation that ends a fit
         self.begun = False  # whether this fit has passed all checks and writes to its folder
+        self.stopped_by_user = False  # from the keyboard, which SignalExit makes a SIGTERM of
         self.note = ""  # which weights are used; StartNote says it when the work starts
 
     def fit(  # type: ignore[override]
@@ -149,9 +150,15 @@ class KQATrainer(Trainer):
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
-        """Turn what Lightning itself raises about a setting when a run begins into the error of wrong input."""
+        """Turn what Lightning itself raises about a setting when a run begins into the error of wrong input, and the
+        SIGTERM that stands for an interrupt from the keyboard back into one.
+        """
         try:
             yield
+        except SIGTERMException:
+            if self.stopped_by_user:
+                raise KeyboardInterrupt from None
+            raise
         except (MisconfigurationException, ValueError) as error:
             of_a_setting = not self.begun and _raised_in(error).startswith("lightning.")
             if isinstance(error, MisconfigurationException) or of_a_setting:

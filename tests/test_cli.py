@@ -165,6 +165,41 @@ def test_a_stopped_fit_says_how_to_go_on(runs: SmallRuns, tmp_path: Path, number
     assert "Traceback" not in errors
 
 
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_stopped_fit_saves_what_it_has_done(runs: SmallRuns, tmp_path: Path, number: int, status: int) -> None:
+    """No checkpoint is due for a long while: the signal alone writes one."""
+    options = (
+        "--trainer.max_epochs",
+        "1000",
+        "--checkpoint.every_n_train_steps",
+        "1000000",
+        "--data.val_fraction",
+        "0.5",
+    )
+    process = runs.process("fit", str(tmp_path), *options, "--trainer.check_val_every_n_epoch", "1000")
+    returned, errors = signalled(process, tmp_path / "fit.yaml", number)
+    assert returned == status, errors
+    assert (tmp_path / "checkpoints" / "last.ckpt").exists()
+    assert "Traceback" not in errors
+
+
+def test_a_second_interrupt_stops_at_once(runs: SmallRuns, tmp_path: Path) -> None:
+    """The first waits for the end of the batch, which is the whole table here, with long answers."""
+    options = ("--data.evaluation_tokens_per_batch", "1000000", "--model.max_new_tokens", "1500")
+    process = runs.process("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")), *options)
+    while not (tmp_path / "predict.yaml").exists() and process.poll() is None:
+        time.sleep(0.02)
+    time.sleep(1)
+    process.send_signal(signal.SIGINT)
+    time.sleep(1)
+    assert process.poll() is None  # it goes on to the end of the batch
+    process.send_signal(signal.SIGINT)
+    _, errors = process.communicate(timeout=20)
+    assert process.returncode == 130, errors
+    assert "once more stops at once" in errors
+    assert "Traceback" not in errors
+
+
 def test_a_stopped_predict_leaves_no_half_files(runs: SmallRuns, tmp_path: Path) -> None:
     process = runs.process("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")))
     returned, errors = signalled(process, tmp_path / "predict.yaml", signal.SIGTERM)
