@@ -45,6 +45,7 @@ class EncodedTable(Sequence[EncodedArticle]):
     def __init__(self, table: datasets.Dataset) -> None:
         self._table = table
         self.lengths: list[int] = table["length"][:]
+        self.question_rows: list[list[int]] = table["rows"][:]  # of each row, its questions' rows of the original table
 
     def __len__(self) -> int:
         """Rows."""
@@ -65,6 +66,10 @@ class EncodedTable(Sequence[EncodedArticle]):
             tuple(EncodedQuestion(number, tuple(asked), tuple(answer)) for number, asked, answer in questions),
             row["cut"],
         )
+
+    def fingerprint(self) -> str:
+        """A hash of all that the rows hold."""
+        return table_fingerprint(self._table)
 
     def cuts(self) -> tuple[int, int, int]:
         """The number of articles, of those that were cut, and of their questions."""
