@@ -1,6 +1,7 @@
 """What happens around training, validation and prediction: one callback a file, each with one job."""
 
 from callbacks.answer_evaluation import AnswerEvaluation
+from callbacks.answer_progress import AnswerProgress
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.result_printer import ResultPrinter
 from callbacks.run_checkpoint import RunCheckpoint
@@ -10,6 +11,7 @@ from callbacks.start_note import StartNote
 
 __all__ = [
     "AnswerEvaluation",
+    "AnswerProgress",
     "PredictionWriter",
     "ResultPrinter",
     "RunCheckpoint",
