@@ -16,6 +16,7 @@ from kqa_lightning.files import user_path
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
 from kqa_lightning.prediction_files import TABLE, write_answers, write_candidates
+from kqa_lightning.trainer import KQATrainer
 
 
 class PredictionWriter(Callback):
@@ -45,6 +46,7 @@ class PredictionWriter(Callback):
         """
         if stage != "predict":
             return
+        assert isinstance(trainer, KQATrainer)
         assert isinstance(pl_module, KQAModule)
         table, lines = self._targets(trainer)
         for target in (table, lines):

@@ -3,9 +3,7 @@
 import inspect
 from collections.abc import Collection, Mapping
 from importlib.metadata import version
-from pathlib import Path
 
-from lightning.pytorch import Trainer
 from torch import Tensor, uint8
 
 from kqa_lightning import __version__
@@ -14,6 +12,7 @@ from kqa_lightning.data.cache import fingerprint, table_fingerprint
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.model.source import source_digest
+from kqa_lightning.trainer import KQATrainer
 
 # Every other setting counts, so that a new one is not forgotten. Of paths and bases it is the content that counts.
 _OF_TRAINING = {
@@ -27,7 +26,7 @@ _LIBRARIES = ("torch", "transformers", "bitsandbytes")
 _DIGITS = 12  # of a hash: enough to tell two apart, few enough to read
 
 
-def answer_settings(trainer: Trainer, module: KQAModule, data: KQADataModule) -> dict[str, str]:
+def answer_settings(trainer: KQATrainer, module: KQAModule, data: KQADataModule) -> dict[str, str]:
     """What decides the answers to the table to predict on.
 
     Args:
@@ -70,9 +69,9 @@ def _settings(group: str, owner: object, left_out: Collection[str]) -> dict[str,
     return {f"{group}.{name}": str(getattr(owner, name)) for name in names if hasattr(owner, name)}
 
 
-def _adapters(trainer: Trainer, module: KQAModule) -> str:
-    if trainer.ckpt_path is not None:
-        return _short(adapter_digest(read_checkpoint(Path(trainer.ckpt_path), mmap=True)["state_dict"]))
+def _adapters(trainer: KQATrainer, module: KQAModule) -> str:
+    if trainer.weights is not None:
+        return _short(adapter_digest(read_checkpoint(trainer.weights, mmap=True)["state_dict"]))
     # Without a checkpoint the module answers as it is: not loaded yet, or trained in this process.
     return _short(adapter_digest({name: one for name, one in module.named_parameters() if one.requires_grad}))
 
