@@ -219,7 +219,7 @@ def test_two_processes_write_the_same_files(
     assert not answered
     folder = put(runs.folder / "two-after-one", header + b"".join(groups[1:3]))
     process = runs.process("predict", "two-after-one", *options, "--trainer.devices", "2", "--trainer.strategy", "ddp")
-    _, errors = process.communicate(timeout=120)
+    _, errors = process.communicate()
     assert process.returncode == 0, errors
     assert files(folder) == undisturbed
 
