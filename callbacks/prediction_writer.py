@@ -48,6 +48,8 @@ class PredictionWriter(Callback):
             return
         assert isinstance(trainer, KQATrainer)
         assert isinstance(pl_module, KQAModule)
+        if trainer.num_nodes > 1:
+            raise KQAError(f"predict runs on one machine, not on {trainer.num_nodes}: pass --trainer.num_nodes 1")
         table, lines = self._targets(trainer)
         for target in (table, lines):
             _check_writable(target)
