@@ -1,6 +1,7 @@
 """What happens around training, validation and prediction: one callback a file, each with one job."""
 
 from callbacks.answer_evaluation import AnswerEvaluation
+from callbacks.answer_progress import AnswerProgress
 from callbacks.finite_guard import FiniteGuard
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.result_printer import ResultPrinter
@@ -12,6 +13,7 @@ from callbacks.throughput import Throughput
 
 __all__ = [
     "AnswerEvaluation",
+    "AnswerProgress",
     "FiniteGuard",
     "PredictionWriter",
     "ResultPrinter",

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
+from callbacks.running_score import RunningScore
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics import CharF1, ExactMatch
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
@@ -33,6 +34,7 @@ class AnswerEvaluation(Callback):
         self.max_questions = max_questions
         self.char_f1 = CharF1()
         self.exact_match = ExactMatch()
+        self.score = RunningScore()  # of this process alone, for the progress bar
         self._limit: int | None = None
         self._answers: dict[int, str] = {}  # by row of the table
 
@@ -66,9 +68,13 @@ class AnswerEvaluation(Callback):
         self._log(pl_module, "test")
         self._show(trainer, "test")
 
+    def limit(self, trainer: Trainer) -> int | None:
+        """Most questions that a validation or test by ``trainer`` answers; None for all."""
+        return self.max_questions if isinstance(trainer, KQATrainer) and trainer.in_fit else None
+
     def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        in_fit = isinstance(trainer, KQATrainer) and trainer.in_fit
-        self._limit = self.max_questions if in_fit else None
+        self._limit = self.limit(trainer)
+        self.score = RunningScore()
         for metric in (self.char_f1, self.exact_match):
             metric.reset()
             metric.to(pl_module.device)
@@ -84,6 +90,7 @@ class AnswerEvaluation(Callback):
         golds = _column(trainer, part, "answers", [question.row for question in answered])
         self.char_f1.update(answers, golds)
         self.exact_match.update(answers, golds)
+        self.score.add(answers, golds)
         self._answers.update({question.row: answer for question, answer in zip(answered, answers, strict=True)})
 
     def _log(self, pl_module: LightningModule, part: Part) -> None:

@@ -1,4 +1,4 @@
-"""Writes the answers of ``predict``."""
+"""Writes the answers of ``predict``: to a journal as they come, to their files at the end."""
 
 import os
 from dataclasses import asdict
@@ -7,17 +7,24 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 
+from callbacks.running_score import RunningScore
+from kqa_lightning.answer_journal import AnswerJournal, Group, find_journals, journal_path, read_journals
+from kqa_lightning.answer_settings import answer_settings
+from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
 from kqa_lightning.messages import say
-from kqa_lightning.model.module import AnsweredQuestion
+from kqa_lightning.model.module import AnsweredQuestion, KQAModule
 from kqa_lightning.prediction_files import TABLE, write_answers, write_candidates
+from kqa_lightning.trainer import KQATrainer
 
 
 class PredictionWriter(Callback):
     """Writes ``predictions.csv`` (id, answer) and ``predictions.jsonl`` (every candidate with its scores).
 
-    Both are in the order of the table that was read, in UTF-8, and appear whole when all questions are answered.
+    Both are in the order of the table that was read, in UTF-8, and appear whole when all questions are answered. Until
+    then the answers are in a journal beside them, ``predictions.rank0.journal``: where predict is stopped, the same
+    command goes on with what it holds.
 
     Args:
         path: Folder for the two files, or a name for the first ending in .csv, beside which the second goes; null for
@@ -26,20 +33,50 @@ class PredictionWriter(Callback):
 
     def __init__(self, path: str | None = None) -> None:
         self.path = path
-        self._answered: dict[int, AnsweredQuestion] = {}  # by row of the table
+        self.score = RunningScore()
+        self._settings: dict[str, str] = {}
+        self._journal: AnswerJournal | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Refuse a place that cannot be written to before any question is answered.
+        """Look for answers of a run that was stopped, and have the data module leave out what they are to.
 
         Raises:
-            KQAError: naming the place; or where several processes would each write their own part.
+            KQAError: a place that cannot be written to, or answers there that were given with other settings. The
+                model is not loaded yet.
         """
-        if stage == "predict":
-            if trainer.world_size > 1:
-                raise KQAError(f"predict runs in one process, not in {trainer.world_size}: pass --trainer.devices 1")
-            self._answered.clear()
-            for target in self._targets(trainer):
-                _check_writable(target)
+        if stage != "predict":
+            return
+        assert isinstance(trainer, KQATrainer)
+        assert isinstance(pl_module, KQAModule)
+        if trainer.num_nodes > 1:
+            raise KQAError(f"predict runs on one machine, not on {trainer.num_nodes}: pass --trainer.num_nodes 1")
+        table, lines = self._targets(trainer)
+        for target in (table, lines):
+            _check_writable(target)
+        data = _data(trainer)
+        self._settings = answer_settings(trainer, pl_module, data)
+        ids, golds = (data.tables["predict"][column][:] for column in ("id", "answers"))
+        # A group is left out only where it is now what it was: its questions were answered together, in this order.
+        answered = {tuple(group): group for group in read_journals(find_journals(table), self._settings)}
+        self.score, done = RunningScore(), []
+        for number, rows in enumerate(data.groups("predict")):
+            group = answered.get(tuple(ids[row] for row in rows))
+            if group is not None:
+                done.append(number)
+                self.score.add([candidates[0]["answer"] for candidates in group.values()], [golds[row] for row in rows])
+        data.pass_over(done)
+
+    def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the journal, or go on with it.
+
+        Raises:
+            KQAError: it cannot be written, or another process writes to it.
+        """
+        table, _ = self._targets(trainer)
+        path = journal_path(table, trainer.global_rank)
+        self._journal = AnswerJournal(path, self._settings)
+        if self.score.answered:
+            say(f"{path} holds {self.score.answered} answers: going on with the others")
 
     def on_predict_batch_end(
         self,
@@ -49,27 +86,72 @@ class PredictionWriter(Callback):
         *args: Any,
         **kwargs: Any,
     ) -> None:
-        """Keep a batch's answers."""
-        self._answered.update({question.row: question for question in outputs})
+        """Put a batch's answers on the disk.
+
+        Raises:
+            KQAError: they cannot be written.
+        """
+        assert self._journal is not None
+        if not outputs:
+            return
+        asked = _data(trainer).tables["predict"].select([question.row for question in outputs])
+        found = [[asdict(candidate) for candidate in question.candidates] for question in outputs]
+        self._journal.append(dict(zip(asked["id"], found, strict=True)))
+        self.score.add([candidates[0]["answer"] for candidates in found], asked["answers"][:])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write both files."""
-        if not trainer.is_global_zero:
-            return
-        ids = trainer.datamodule.tables["predict"]["id"][:]  # type: ignore[attr-defined]
-        questions = {ids[row]: self._answered[row] for row in sorted(self._answered)}
+        """Write both files from the journals of all processes, and remove these.
+
+        Raises:
+            KQAError: the files cannot be written.
+        """
+        trainer.strategy.barrier("all answers are in the journals")
+        if trainer.is_global_zero:
+            self._write(trainer)
+
+    def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Let the journal go, however the run ended."""
+        if self._journal is not None:
+            self._journal.close()
+            self._journal = None
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """The same, and say how to go on where no error does."""
+        if self._journal is not None and self.score.answered and not isinstance(exception, KQAError):
+            say(f"{self._journal.path} holds what was answered: the same command goes on")
+        self.teardown(trainer, pl_module, "predict")
+
+    def _write(self, trainer: Trainer) -> None:
         table, lines = self._targets(trainer)
-        write_answers(table, {name: question.candidates[0].answer for name, question in questions.items()})
-        write_candidates(
-            lines, {name: [asdict(one) for one in question.candidates] for name, question in questions.items()}
-        )
-        part = "" if len(questions) == len(ids) else f" to {len(ids)} questions (--trainer.limit_predict_batches)"
-        say(f"{table}: {len(questions)} answers{part}; every candidate with its scores: {lines}")
+        journals = find_journals(table)
+        found: Group = {}
+        for group in read_journals(journals, self._settings):
+            found |= group
+        ids = _data(trainer).tables["predict"]["id"][:]
+        candidates = {name: found[name] for name in ids if name in found}
+        try:
+            write_answers(table, {name: each[0]["answer"] for name, each in candidates.items()})
+            write_candidates(lines, candidates)
+        except OSError as error:
+            raise KQAError(
+                f"{table} and {lines.name} cannot be written ({error.strerror}); make room, and the same command"
+                " writes them without answering anew"
+            ) from error
+        for journal in journals:
+            journal.unlink()
+        part = "" if len(candidates) == len(ids) else f" to {len(ids)} questions (--trainer.limit_predict_batches)"
+        say(f"{table}: {len(candidates)} answers{part}; every candidate with its scores: {lines}")
 
     def _targets(self, trainer: Trainer) -> tuple[Path, Path]:
         path = user_path(trainer.default_root_dir if self.path is None else self.path)
         table = path if path.suffix == ".csv" else path / TABLE
         return table, table.with_suffix(".jsonl")
+
+
+def _data(trainer: Trainer) -> KQADataModule:
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(data, KQADataModule)
+    return data
 
 
 def _check_writable(target: Path) -> None:

@@ -2,12 +2,12 @@
 
 import logging
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import Trainer
-from lightning.pytorch.callbacks import LearningRateMonitor
+from lightning.pytorch.callbacks import LearningRateMonitor, ProgressBar
 from lightning.pytorch.cli import ArgsType, LightningArgumentParser, LightningCLI
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
@@ -103,8 +103,11 @@ class KQACLI(LightningCLI):
             logger = Curves(given["default_root_dir"])
         monitors = [LearningRateMonitor("step"), callbacks.Throughput()] if logger else []
         plugins = given["plugins"] or []
-        # New ones for every trainer: they keep what they have said.
-        self.trainer_defaults["callbacks"] = [callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()]
+        # New ones for every trainer: they keep what they have said. They come after those that answer and write.
+        self.trainer_defaults["callbacks"] = [
+            *([callbacks.AnswerProgress()] if _wants_progress(given) else []),
+            *(callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()),
+        ]
         try:
             return super().instantiate_trainer(
                 logger=logger,
@@ -186,6 +189,12 @@ def _quieten() -> None:
         logging.getLogger(name).setLevel(logging.WARNING)
     for message in (".*does not have many workers.*", ".*isinstance.treespec, LeafSpec.*"):
         warnings.filterwarnings("ignore", message=message)
+
+
+def _wants_progress(trainer: Mapping[str, Any]) -> bool:
+    """Whether a progress bar is to be added, by the trainer's settings."""
+    of_their_own = any(isinstance(callback, ProgressBar) for callback in _as_list(trainer["callbacks"]))
+    return trainer["enable_progress_bar"] is not False and not trainer["barebones"] and not of_their_own
 
 
 def _as_list(value: object) -> list:

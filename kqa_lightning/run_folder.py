@@ -4,16 +4,18 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
+from kqa_lightning.answer_journal import find_journals
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
+from kqa_lightning.prediction_files import LINES, TABLE
 
 LAST = "last"
 BEST = "best"
 # What commands write into the folder beside checkpoints, adapter and curves.
 PRODUCTS = (
     *("fit.yaml", "validate.yaml", "test.yaml", "predict.yaml"),
-    *("predictions.csv", "predictions.jsonl"),
+    *(TABLE, LINES),
 )
 
 
@@ -66,7 +68,8 @@ class RunFolder:
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing."""
         products = (self.root / name for name in PRODUCTS)
-        return self._move((self.checkpoints, self.adapter, *products, *self._earlier_curves))
+        journals = find_journals(self.root / TABLE)  # of a predict that was stopped: the answers of earlier adapters
+        return self._move((self.checkpoints, self.adapter, *products, *journals, *self._earlier_curves))
 
     def set_aside_folds(self) -> Path | None:
         """The same with what an earlier cross-fitting left."""

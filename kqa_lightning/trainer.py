@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from lightning.pytorch import LightningDataModule, LightningModule, Trainer
@@ -29,6 +30,7 @@ class KQATrainer(Trainer):
         self.in_fit = False  # also in the validation that ends a fit
         self.begun = False  # whether this fit has passed all checks and writes to its folder
         self.stopped_by_user = False  # from the keyboard, which SignalExit makes a SIGTERM of
+        self.weights: Path | None = None  # the checkpoint that validate, test or predict uses; None for none
         self.note = ""  # which weights are used; StartNote says it when the work starts
 
     def fit(  # type: ignore[override]
@@ -169,12 +171,12 @@ class KQATrainer(Trainer):
         """The file of the weights to use."""
         self.folder = RunFolder(self.default_root_dir)
         self.folder.check_writable()
-        if ckpt_path is None:
+        self.weights = None if ckpt_path is None else self.folder.resolve(ckpt_path)
+        if self.weights is None:
             self.note = "no --ckpt_path given: the base model answers as it is (zero-shot)"
             return None
-        checkpoint = self.folder.resolve(ckpt_path)
-        self.note = f"using {checkpoint}"
-        return str(checkpoint)
+        self.note = f"using {self.weights}"
+        return str(self.weights)
 
 
 def _raised_in(error: Exception) -> str:

@@ -205,4 +205,5 @@ def test_a_stopped_predict_leaves_no_half_files(runs: SmallRuns, tmp_path: Path)
     returned, errors = signalled(process, tmp_path / "predict.yaml", signal.SIGTERM)
     assert returned == 143
     assert "Traceback" not in errors
-    assert set(contents(tmp_path)) == {"predict.yaml"}
+    assert "predictions.rank0.journal holds what was answered: the same command goes on" in errors
+    assert set(contents(tmp_path)) == {"predict.yaml", "predictions.rank0.journal"}

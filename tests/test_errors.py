@@ -121,10 +121,10 @@ def test_a_command_without_a_configuration_says_what_is_missing(capsys: pytest.C
     assert "--model.base_model is missing" in refusal(capsys, "fit")
 
 
-def test_prediction_is_refused_in_several_processes() -> None:
-    # Each would write its own part of the answers.
-    writer, trainer = PredictionWriter(), KQATrainer(accelerator="cpu", devices=2, logger=False)
-    with pytest.raises(KQAError, match=r"--trainer\.devices 1"):
+def test_prediction_is_refused_on_several_machines() -> None:
+    # One process gathers the answers of all from their journals, which it has to be able to read.
+    writer, trainer = PredictionWriter(), KQATrainer(accelerator="cpu", devices=1, num_nodes=2, logger=False)
+    with pytest.raises(KQAError, match=r"--trainer\.num_nodes 1"):
         writer.setup(trainer, KQAModule("tiny-nous"), "predict")
 
 

@@ -25,7 +25,7 @@ def test_names_mean_the_files_of_the_folder(tmp_path: Path) -> None:
 def test_only_what_was_there_before_is_set_aside(tmp_path: Path) -> None:
     earlier = (
         *("adapter/weights", "checkpoints/last.ckpt", "events.out.tfevents.1", "fit.yaml"),
-        *("predict.yaml", "predictions.csv", "predictions.jsonl"),
+        *("predict.yaml", "predictions.csv", "predictions.jsonl", "predictions.rank0.journal"),
     )
     others = ("notes.txt",)
     for name in (*earlier, *others):

@@ -63,6 +63,7 @@ class EncodedTable(Sequence[EncodedArticle]):
     def __init__(self, table: datasets.Dataset) -> None:
         self._table = table
         self.lengths: list[int] = table["length"][:]
+        self.question_rows: list[list[int]] = table["rows"][:]  # of each row, its questions' rows of the original table
 
     def __len__(self) -> int:
         """Rows."""
@@ -83,6 +84,10 @@ class EncodedTable(Sequence[EncodedArticle]):
             tuple(EncodedQuestion(number, tuple(ask), tuple(answer), lost) for number, ask, answer, lost in questions),
             row["cut"],
         )
+
+    def fingerprint(self) -> str:
+        """A hash of all that the rows hold."""
+        return table_fingerprint(self._table)
 
     def find_rows(self) -> list[int]:
         """Where to find the questions: for each row of the table they came from, the index of its packed row."""

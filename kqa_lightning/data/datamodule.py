@@ -1,7 +1,7 @@
 """The LightningDataModule: tables in, packed batches out, everything checked before a model is loaded."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -119,6 +119,7 @@ class KQADataModule(LightningDataModule):
         self.num_workers = num_workers
         self.seed = seed
         self._held_out: Sequence[int] = ()
+        self._passed_over: Collection[int] = ()
         self._train_on_all = False
         self.tables: dict[str, datasets.Dataset] = {}
         self.articles: dict[str, EncodedTable] = {}
@@ -164,7 +165,22 @@ class KQADataModule(LightningDataModule):
 
     def predict_dataloader(self) -> DataLoader[PackedBatch]:
         """The articles to predict on, in the order of the table."""
-        return DataLoader(**self._loader("predict"))
+        return DataLoader(**self._loader("predict", passed_over=self._passed_over))
+
+    def groups(self, part: Part) -> list[list[int]]:
+        """The questions, as rows of the table, of each batch of a part in the order of the table.
+
+        Of several processes each has batches of its own. All of them are here, those that are passed over too.
+        """
+        rows = self.articles[part].question_rows
+        return [[row for article in batch for row in rows[article]] for batch in self._sampler(part)]
+
+    def pass_over(self, batches: Collection[int]) -> None:
+        """Hand out empty batches in place of some of `predict_dataloader`, by their numbers in `groups`.
+
+        To be called before the loader is made.
+        """
+        self._passed_over = batches
 
     def training_table(self) -> datasets.Dataset:
         """The whole training table, of which nothing has been split off.
@@ -265,19 +281,21 @@ class KQADataModule(LightningDataModule):
             name=f"the {part} table",
         )
 
-    def _loader(self, part: Part, shuffle: bool = False) -> dict[str, Any]:
-        articles = self.articles[part]
-        sampler = ArticleBatchSampler(
-            articles.lengths,
+    def _sampler(self, part: Part, shuffle: bool = False, passed_over: Collection[int] = ()) -> ArticleBatchSampler:
+        return ArticleBatchSampler(
+            self.articles[part].lengths,
             self.tokens_per_batch if shuffle else self.evaluation_tokens_per_batch,
             shuffle=shuffle,
             seed=self.seed,
             rank=self.trainer.global_rank if self.trainer else 0,
             world_size=self.trainer.world_size if self.trainer else 1,
+            passed_over=passed_over,
         )
+
+    def _loader(self, part: Part, shuffle: bool = False, passed_over: Collection[int] = ()) -> dict[str, Any]:
         return {
-            "dataset": PackedArticles(articles, self.encoder.pad_id),
-            "sampler": sampler,
+            "dataset": PackedArticles(self.articles[part], self.encoder.pad_id),
+            "sampler": self._sampler(part, shuffle, passed_over),
             "batch_size": None,  # the sampler makes the batches
             "num_workers": self.num_workers,
             # Its own, because a loader otherwise draws from the global one, on which dropout depends.

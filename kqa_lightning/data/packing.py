@@ -49,8 +49,8 @@ class PackedBatch:
 
 
 def pack(articles: Sequence[EncodedArticle], pad_id: int) -> PackedBatch:
-    """Pack articles into one batch, as long as the longest of them."""
-    shape = (len(articles), max(map(len, articles)))
+    """Pack articles, of which there may be none, into one batch, as long as the longest of them."""
+    shape = (len(articles), max(map(len, articles), default=0))
     input_ids = torch.full(shape, pad_id)
     position_ids = torch.zeros(shape, dtype=torch.int64)
     segments = torch.full(shape, PADDING)

@@ -2,7 +2,7 @@
 
 import random
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from itertools import islice
 from typing import Any
 
@@ -27,6 +27,8 @@ class ArticleBatchSampler(Sampler[list[int]]):
         rank: which share of the batches is handed out, of ``world_size`` shares. Shuffled, all ranks hand
             out equally many, for which at most ``world_size - 1`` batches are handed out twice.
         world_size: number of processes that share an epoch.
+        passed_over: numbers of the batches of this share that are handed out empty, because nothing is left to do
+            about them; all others are what they would be without.
     """
 
     def __init__(
@@ -38,6 +40,7 @@ class ArticleBatchSampler(Sampler[list[int]]):
         seed: int = 0,
         rank: int = 0,
         world_size: int = 1,
+        passed_over: Collection[int] = (),
     ) -> None:
         self.lengths = list(lengths)
         self.tokens_per_batch = tokens_per_batch
@@ -45,6 +48,7 @@ class ArticleBatchSampler(Sampler[list[int]]):
         self.seed = seed
         self.rank = rank
         self.world_size = world_size
+        self.passed_over = frozenset(passed_over)
         self.epoch = 0
         self.count = 0  # batches of this epoch handed out
         self.start = 0  # batches to pass over, once: they were handed out before an interruption
@@ -61,9 +65,9 @@ class ArticleBatchSampler(Sampler[list[int]]):
         ``iter`` before ``set_epoch``.
         """
         self.count, self.start = self.start, 0
-        for batch in islice(self._share(), self.count, None):
+        for number, batch in islice(enumerate(self._share()), self.count, None):
             self.count += 1
-            yield batch
+            yield [] if number in self.passed_over else batch
 
     def set_epoch(self, epoch: int) -> None:
         """Choose the epoch; a new one begins at its first batch."""

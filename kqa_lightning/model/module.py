@@ -150,8 +150,8 @@ class KQAModule(LightningModule):
     # --- answers -----------------------------------------------------------------------------------------------
 
     def predict_step(self, batch: "PackedBatch", batch_idx: int) -> list[AnsweredQuestion]:
-        """Answer the questions of a batch."""
-        return self.answer(batch)
+        """Answer the questions of a batch; one that was answered in an earlier run comes empty."""
+        return self.answer(batch) if batch.articles else []
 
     def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
         """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""

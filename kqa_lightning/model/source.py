@@ -5,14 +5,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from huggingface_hub import hf_hub_download
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
 from kqa_lightning.assets import TINY_BASES, resolve_base_model
+from kqa_lightning.data.cache import fingerprint
 from kqa_lightning.data.hub import ask_hub_once
 from kqa_lightning.errors import KQAError
 
 _PATH_STARTS = ("/", "./", "../", "~")
+# Of a file of weights this many pieces are looked at, of this many bytes: all of a small one.
+_PIECES, _PIECE = 64, 1 << 16
 
 
 def resolve_source(base_model: str) -> str:
@@ -43,6 +47,22 @@ def resolve_source(base_model: str) -> str:
     return name
 
 
+def source_digest(base_model: str) -> str:
+    """What tells base models apart without loading them: a folder's content, whatever its name, or the hub's commit.
+
+    Of large files of weights their size and pieces from all over them count.
+
+    Raises:
+        KQAError: as `resolve_source`, or the files cannot be read.
+    """
+    source = resolve_source(base_model)
+    with reading(base_model):
+        if not Path(source).is_dir():
+            return f"commit {Path(hf_hub_download(source, 'config.json')).parent.name}"
+        files = [Path(source) / "config.json", *sorted(Path(source).glob("*.safetensors"))]
+        return fingerprint(*(piece for file in files for piece in _pieces(file)))
+
+
 @contextmanager
 def reading(base_model: str) -> Iterator[None]:
     """Silence the libraries' loading noise, and turn what they raise about the source into one clear line.
@@ -61,6 +81,18 @@ def reading(base_model: str) -> Iterator[None]:
     finally:
         hub_logger.setLevel(hub_level)
         transformers_logging.set_verbosity(verbosity)
+
+
+def _pieces(file: Path) -> Iterator[bytes]:
+    size = file.stat().st_size
+    yield f"{file.name} {size}".encode()
+    with file.open("rb") as opened:
+        if size <= _PIECES * _PIECE:
+            yield opened.read()
+            return
+        for piece in range(_PIECES):
+            opened.seek(piece * (size - _PIECE) // (_PIECES - 1))
+            yield opened.read(_PIECE)
 
 
 def _as_user_error(base_model: str, error: Exception) -> KQAError:

@@ -153,3 +153,12 @@ def test_another_sampler_leaves_no_state() -> None:
     assert [batch.tolist() for batch in source] == [[0], [1, 2]]
     assert source.state_dict() == {}
     source.load_state_dict({})
+
+
+def test_batches_that_are_passed_over_come_empty_and_change_no_other() -> None:
+    whole = list(ArticleBatchSampler([3] * 20, 9, shuffle=False))
+    sampler = ArticleBatchSampler([3] * 20, 9, shuffle=False, passed_over=[0, 3])
+    assert len(sampler) == len(whole)
+    assert list(sampler) == [[] if number in (0, 3) else batch for number, batch in enumerate(whole)]
+    share = ArticleBatchSampler([3] * 20, 9, shuffle=False, rank=1, world_size=2, passed_over=[0])
+    assert list(share) == [[], *whole[3::2]]  # numbers count the share's own batches

@@ -4,20 +4,31 @@ import json
 import signal
 import time
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 from safetensors.torch import load_file
 from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write_rows
 
 from kqa_lightning.__main__ import main
+from kqa_lightning.data.packing import PackedBatch
 from kqa_lightning.data.splits import split_folds
 from kqa_lightning.ensemble.candidate_files import read_candidates
 from kqa_lightning.metrics.functional import char_f1
+from kqa_lightning.model.module import KQAModule
 
 FOLDS = ("--crossfit.folds", "2")
 SCORES = "oof/scores.json"
 LINES = "oof/predictions.jsonl"
 ADAPTER = "adapter/adapter_model.safetensors"
+
+
+class Stopped(BaseException):
+    """Passes through everything, as no error would."""
+
+
+def stop(target: Path) -> NoReturn:
+    raise Stopped
 
 
 @pytest.fixture(scope="module")
@@ -75,6 +86,30 @@ def test_going_on_after_sigkill_gives_the_same_files(runs: SmallRuns, crossfitte
     assert contents(folder / "oof/fold-1") == answered
     for file in (LINES, "oof/predictions.csv", SCORES):
         assert (folder / file).read_bytes() == (crossfitted / file).read_bytes()
+
+
+def test_a_fold_whose_answers_are_in_a_journal_is_not_answered_again(
+    runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = runs.folder / "answering/oof/fold-1"
+    written = "kqa_lightning.prediction_files.written_whole"
+    with monkeypatch.context() as patch, pytest.raises(Stopped):
+        patch.setattr(written, stop)  # as a kill would, before the files of the first fold
+        runs("crossfit", "answering", *FOLDS)
+    assert (fold / "predictions.rank0.journal").exists()
+    asked: list[str] = []
+    answer = KQAModule.predict_step
+
+    def noting(self: KQAModule, batch: PackedBatch, batch_idx: int) -> list:
+        asked.extend([self.trainer.default_root_dir] * len(batch.articles))
+        return answer(self, batch, batch_idx)
+
+    monkeypatch.setattr(KQAModule, "predict_step", noting)
+    assert runs("crossfit", "answering", *FOLDS, "--ckpt_path", "last") == 0
+    assert set(asked) == {str(fold.with_name("fold-2"))}
+    assert not list(runs.folder.glob("answering/oof/*/*.journal"))
+    for file in (LINES, "oof/predictions.csv", SCORES):
+        assert (runs.folder / "answering" / file).read_bytes() == (crossfitted / file).read_bytes()
 
 
 def test_without_last_it_begins_anew_and_keeps_what_was_there(

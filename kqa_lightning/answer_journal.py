@@ -1,0 +1,193 @@
+"""The journal of ``predict``: answers on disk as they come, so that a run that is stopped loses none of them.
+
+A file of JSON lines: first what decides the answers, ``{"settings": {name: value}}``, then a line for each group of
+questions that were answered together, ``{"answers": {id: candidates}}``. A line is whole once its line feed is there; a
+group whose line is not is answered again.
+"""
+
+import glob
+import json
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kqa_lightning.errors import KQAError
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks, and two commands that write one journal are not noticed there
+    fcntl = None  # type: ignore[assignment]
+
+Group = dict[str, list[dict[str, Any]]]  # {id: candidates} of the questions of a group, in its order
+_DIFFERENCES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class JournalContent:
+    """What is whole in a journal.
+
+    Args:
+        settings: What decides its answers, by name.
+        groups: Groups of questions that were answered together.
+        size: Bytes up to the end of the last whole line; what follows was cut off.
+    """
+
+    settings: dict[str, str]
+    groups: list[Group]
+    size: int
+
+
+def journal_path(table: Path, rank: int) -> Path:
+    """Where the process of a rank keeps its answers until ``table``, the CSV, is written."""
+    return table.with_name(f"{table.stem}.rank{rank}.journal")
+
+
+def find_journals(table: Path) -> list[Path]:
+    """The journals of all ranks that are there, of however many processes an earlier run had."""
+    return sorted(table.parent.glob(f"{glob.escape(table.stem)}.rank*.journal"))
+
+
+def read_journal(path: Path) -> JournalContent | None:
+    """Read all lines up to the first that is not whole; None where not even the first line is.
+
+    Raises:
+        KQAError: the file cannot be read, or was not written by ``predict``.
+    """
+    try:
+        data = path.read_bytes()
+    except OSError as error:
+        raise KQAError(f"{path} cannot be read ({error.strerror}); remove it, and all is answered again") from error
+    lines = data.split(b"\n")[:-1]  # what follows the last line feed was cut off
+    if not lines:
+        return None
+    settings = _value(lines[0], "settings")
+    if settings is None:
+        raise KQAError(f"{path} is no journal of predict; remove it, or name another place: --prediction_writer.path")
+    size, groups = len(lines[0]) + 1, []
+    for line in lines[1:]:
+        group = _value(line, "answers")
+        if group is None:
+            break  # a machine that lost its power can leave blocks of zeros, and lines after them
+        size += len(line) + 1
+        groups.append(group)
+    return JournalContent(settings, groups, size)
+
+
+def read_journals(paths: Iterable[Path], settings: Mapping[str, str]) -> list[Group]:
+    """The groups that were answered with these settings.
+
+    Args:
+        paths: Journals, of which one may have been cut off in its first line.
+        settings: What decides the answers now.
+
+    Raises:
+        KQAError: as `read_journal`; or answers that were given with other settings, naming those that differ.
+    """
+    groups: list[Group] = []
+    for path in paths:
+        content = read_journal(path)
+        if content is not None and content.groups:  # without answers there is nothing to go on with, or to lose
+            _compare(path, content, settings)
+            groups += content.groups
+    return groups
+
+
+class AnswerJournal:
+    """A journal to write to: begun where there is none, else gone on with after its last whole line.
+
+    Args:
+        path: The file.
+        settings: What decides the answers; those of a journal that is there are equal, as `read_journals` makes sure.
+
+    Raises:
+        KQAError: the file cannot be written, or another process writes to it.
+    """
+
+    def __init__(self, path: Path, settings: Mapping[str, str]) -> None:
+        self.path = path
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o666)
+        except OSError as error:
+            raise self._failure(error) from error
+        try:
+            self._lock()
+            content = read_journal(path)
+            whole = content.size if content is not None and content.groups else 0
+            os.ftruncate(self._file, whole)
+            if not whole:
+                self._write({"settings": dict(settings)})
+        except OSError as error:
+            self.close()
+            raise self._failure(error) from error
+        except KQAError:
+            self.close()
+            raise
+
+    def append(self, group: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
+        """Add the answers to a group of questions, {id: candidates}; they are on the disk when this returns.
+
+        Raises:
+            KQAError: they cannot be written.
+        """
+        self._write({"answers": group})
+
+    def close(self) -> None:
+        """Let the file go; another process may write to it then."""
+        if self._file >= 0:
+            os.close(self._file)
+        self._file = -1
+
+    def _lock(self) -> None:
+        if fcntl is None:
+            return
+        try:
+            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise KQAError(
+                f"{self.path}: another predict is writing to it; wait for that one, or end it, or name another place:"
+                " --prediction_writer.path"
+            ) from None
+        except OSError:
+            pass  # a file system without locks
+
+    def _write(self, line: Mapping[str, Any]) -> None:
+        rest = memoryview((json.dumps(line, ensure_ascii=False) + "\n").encode())
+        try:
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+            os.fsync(self._file)
+        except OSError as error:
+            raise self._failure(error) from error
+
+    def _failure(self, error: OSError) -> KQAError:
+        return KQAError(
+            f"{self.path} cannot be written ({error.strerror}); make room or name another place with"
+            " --prediction_writer.path, and the same command goes on with the answers that the journal holds"
+        )
+
+
+def _compare(path: Path, content: JournalContent, settings: Mapping[str, str]) -> None:
+    before = content.settings
+    changed = [name for name in {**before, **settings} if before.get(name) != settings.get(name)]
+    if not changed:
+        return
+    details = [f"{name} was {before.get(name)} and is {settings.get(name)}" for name in changed[:_DIFFERENCES_SHOWN]]
+    if len(changed) > _DIFFERENCES_SHOWN:
+        details.append(f"{len(changed) - _DIFFERENCES_SHOWN} more")
+    raise KQAError(
+        f"{path} holds {sum(map(len, content.groups))} answers that were given with other settings:"
+        f" {'; '.join(details)}; give those again to go on, or remove the file to answer all anew"
+    )
+
+
+def _value(line: bytes, name: str) -> dict[str, Any] | None:
+    """What a line has under the one name it should have; None where it is damaged."""
+    try:
+        content = json.loads(line)
+    except ValueError:
+        return None
+    value = content.get(name) if isinstance(content, dict) else None
+    return value if isinstance(value, dict) else None

@@ -1,0 +1,314 @@
+"""A predict that is stopped, wherever: the same command answers what is missing, and the files are the same."""
+
+import random
+import resource
+import shutil
+import signal
+import time
+from pathlib import Path
+
+import pytest
+from safetensors.torch import load_file, save_file
+from small_runs import SmallRuns, contents, fork_process, read_rows, refusal, write_rows
+from stopping import Killed
+
+from kqa_lightning.answer_journal import AnswerJournal
+from kqa_lightning.assets import resolve_base_model
+from kqa_lightning.model.module import KQAModule
+
+FILES = ("predictions.csv", "predictions.jsonl")
+JOURNAL = "predictions.rank0.journal"
+# One article a group, so that there is something between the groups.
+GROUPS = ("--data.evaluation_tokens_per_batch", "500")
+STOP = "--trainer.callbacks+={{class_path: stopping.StopAnswering, init_args: {{{}}}}}"
+AT_THE_END, SLOWLY = STOP.format("group: null"), STOP.format("seconds: 0.05")
+CUTS = 20
+
+
+@pytest.fixture(scope="module")
+def table(runs: SmallRuns) -> Path:
+    """A table in which the questions of an article do not stand together."""
+    rows = read_rows(runs.tables["train"])
+    return write_rows(runs.folder / "torn.csv", [rows[i] for i in sorted(range(len(rows)), key=lambda i: i % 3)])
+
+
+@pytest.fixture(scope="module")
+def options(table: Path) -> tuple[str, ...]:
+    return (*GROUPS, "--data.predict_path", str(table))
+
+
+@pytest.fixture(scope="module")
+def undisturbed(runs: SmallRuns, options: tuple[str, ...]) -> dict[str, bytes]:
+    assert runs("predict", "undisturbed", *options) == 0
+    return files(runs.folder / "undisturbed")
+
+
+@pytest.fixture(scope="module")
+def journal(runs: SmallRuns, options: tuple[str, ...]) -> bytes:
+    """All answers, of a run that was killed before it wrote its files."""
+    with pytest.raises(Killed):
+        runs("predict", "all-answered", *options, AT_THE_END)
+    assert set(contents(runs.folder / "all-answered")) == {JOURNAL, "predict.yaml"}
+    return (runs.folder / "all-answered" / JOURNAL).read_bytes()
+
+
+@pytest.fixture
+def answered(monkeypatch: pytest.MonkeyPatch) -> list[list[int]]:
+    """The rows of each group that the model is asked for, in this process."""
+    groups: list[list[int]] = []
+    answer = KQAModule.answer
+
+    def noting(self: KQAModule, batch: object) -> list:
+        outputs = answer(self, batch)
+        groups.append([question.row for question in outputs])
+        return outputs
+
+    monkeypatch.setattr(KQAModule, "answer", noting)
+    return groups
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    assert not list(folder.glob("*.journal"))
+    return {name: (folder / name).read_bytes() for name in FILES}
+
+
+def put(folder: Path, journal: bytes) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / JOURNAL).write_bytes(journal)
+    return folder
+
+
+# --- wherever it is cut ----------------------------------------------------------------------------------------------
+
+
+def test_a_journal_cut_anywhere_is_completed(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    journal: bytes,
+    answered: list[list[int]],
+    tmp_path: Path,
+) -> None:
+    header = journal.index(b"\n") + 1
+    groups = journal.count(b"\n") - 1
+    assert groups == 6
+    cuts = random.Random(0).sample(range(header, len(journal)), CUTS)
+    for cut in [*cuts, 0, header // 2, header - 1, header, len(journal) - 1, len(journal)]:
+        folder = put(tmp_path / str(cut), journal[:cut])
+        answered.clear()
+        assert runs("predict", str(folder), *options) == 0
+        assert files(folder) == undisturbed, cut
+        assert len(answered) == groups - max(journal[:cut].count(b"\n") - 1, 0), cut
+
+
+@pytest.mark.parametrize("end", [b'{"answers": {"TRAIN', b"\x00" * 300 + b"\n", b"\xff\xfe", b'{"answers": 1}\n[]\n'])
+def test_a_torn_or_damaged_end_is_answered_again(
+    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, end: bytes, tmp_path: Path
+) -> None:
+    whole = b"".join(journal.splitlines(keepends=True)[:3])
+    assert runs("predict", str(put(tmp_path / "torn", whole + end)), *options) == 0
+    assert files(tmp_path / "torn") == undisturbed
+
+
+def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
+    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, tmp_path: Path
+) -> None:
+    lines = journal.splitlines(keepends=True)
+    first, second = lines[1], lines[2]
+    joined = first[:-3] + b", " + second[len('{"answers": {') :]
+    assert runs("predict", str(put(tmp_path / "joined", lines[0] + joined)), *options) == 0
+    assert files(tmp_path / "joined") == undisturbed
+
+
+# --- real processes --------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def finely(runs: SmallRuns, table: Path) -> tuple[tuple[str, ...], dict[str, bytes]]:
+    """Options that make a group of every question, and what a run with them writes."""
+    options = ("--data.predict_path", str(table), "--data.share_articles", "false")
+    options = (*options, "--data.evaluation_tokens_per_batch", "1")
+    assert runs("predict", "finely", *options) == 0
+    return options, files(runs.folder / "finely")
+
+
+@pytest.mark.parametrize(
+    ("run", "status"), [("kill-1", -9), ("kill-2", -9), ("term-1", 143), ("term-2", 143)], ids=lambda name: str(name)
+)
+def test_killed_five_times_on_the_way(
+    runs: SmallRuns, finely: tuple[tuple[str, ...], dict[str, bytes]], run: str, status: int
+) -> None:
+    options, expected = finely
+    journal, generator = runs.folder / run / JOURNAL, random.Random(run)
+    for _ in range(5):
+        before = size(journal)
+        process = fork_process(*runs.arguments("predict", run, *options, SLOWLY))
+        while process.is_alive() and size(journal) <= before:
+            time.sleep(0.001)
+        time.sleep(generator.random() / 8)
+        (process.kill if status == -signal.SIGKILL else process.terminate)()
+        process.join()
+        assert process.exitcode == status
+        assert not (runs.folder / run / FILES[0]).exists()
+        if status == 143:  # after the group that it was in
+            assert journal.read_bytes().endswith(b"}\n")
+    assert runs("predict", run, *options) == 0
+    assert files(runs.folder / run) == expected
+
+
+def size(path: Path) -> int:
+    return path.stat().st_size if path.exists() else 0
+
+
+def test_a_full_disk_loses_nothing(
+    runs: SmallRuns, table: Path, answered: list[list[int]], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [row | {"id": row["id"] + "-" * 2000} for row in read_rows(table)]  # a journal larger than predict.yaml
+    wide = (*GROUPS, "--data.predict_path", str(write_rows(tmp_path / "wide.csv", rows)))
+    assert runs("predict", "wide", *wide) == 0
+    asked, limit = len(answered), 20_000
+    process = runs.process(
+        "predict", "full", *wide, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    )
+    _, errors = process.communicate()
+    assert process.returncode == 2, errors
+    refused = [line for line in errors.splitlines() if line.startswith("error: ")]
+    assert len(refused) == 1
+    assert f"{runs.folder / 'full' / JOURNAL} cannot be written" in refused[0]
+    assert "make room" in refused[0]
+    answered.clear()
+    assert runs("predict", "full", *wide) == 0
+    assert 0 < len(answered) < asked
+    assert files(runs.folder / "full") == files(runs.folder / "wide")
+
+
+def test_no_room_for_the_files_leaves_the_journal(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    journal: bytes,
+    answered: list[list[int]],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    folder = put(tmp_path / "full", journal)
+
+    def full(*args: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("callbacks.prediction_writer.write_candidates", full)
+        assert runs("predict", str(folder), *options) == 2
+    assert "predictions.jsonl cannot be written (No space left on device); make room" in capsys.readouterr().err
+    assert (folder / JOURNAL).read_bytes() == journal
+    assert runs("predict", str(folder), *options) == 0
+    assert files(folder) == undisturbed
+    assert not answered
+
+
+def test_two_processes_write_the_same_files(
+    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, answered: list[list[int]]
+) -> None:
+    header, *groups = journal.splitlines(keepends=True)
+    other = "predictions.rank1.journal"
+    folder = put(runs.folder / "one-after-two", header + b"".join(groups[::2]))
+    (folder / other).write_bytes(header + b"".join(groups[1::2]))
+    assert runs("predict", "one-after-two", *options) == 0
+    assert files(folder) == undisturbed
+    assert not answered
+    folder = put(runs.folder / "two-after-one", header + b"".join(groups[1:3]))
+    process = runs.process("predict", "two-after-one", *options, "--trainer.devices", "2", "--trainer.strategy", "ddp")
+    _, errors = process.communicate()
+    assert process.returncode == 0, errors
+    assert files(folder) == undisturbed
+
+
+# --- what is refused -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        (("--model.max_new_tokens", "3"), "model.max_new_tokens was 4 and is 3"),
+        (("--data.evaluation_tokens_per_batch", "600"), "data.evaluation_tokens_per_batch was 500 and is 600"),
+        (("--data.prompt.init_args.wording", "deck"), "data.prompt was NousPrompt(wording='aligned') and is"),
+        (("--model.precision", "bf16"), "model.precision was fp32 and is bf16"),
+        (("--trainer.limit_predict_batches", "2"), "trainer.limit_predict_batches was 1.0 and is 2"),
+        (("--data.predict_path", "sample"), "content of data.predict_path was"),
+    ],
+)
+def test_answers_of_other_settings_are_refused(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    journal: bytes,
+    other: tuple[str, ...],
+    difference: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = put(tmp_path / "other", journal)
+    message = refusal(capsys, *runs.arguments("predict", str(folder), *options, *other))
+    assert difference in message
+    assert f"{folder / JOURNAL} holds " in message
+    assert "remove the file to answer all anew" in message
+    assert contents(folder) == {JOURNAL: journal}
+
+
+def test_answers_of_other_weights_are_refused(
+    runs: SmallRuns,
+    fitted: Path,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    journal: bytes,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder = put(tmp_path / "other", journal)
+    best = ("--ckpt_path", str(fitted / "checkpoints/best.ckpt"))
+    message = refusal(capsys, *runs.arguments("predict", str(folder), *options, *best))
+    assert "adapters was none and is" in message
+    base = shutil.copytree(resolve_base_model("tiny-nous"), tmp_path / "base")
+    moved = ("--model.base_model", str(base))
+    weights = load_file(base / "model.safetensors")
+    name = sorted(weights)[0]
+    save_file(weights | {name: weights[name] * 2}, base / "model.safetensors", {"format": "pt"})
+    assert "content of model.base_model was" in refusal(
+        capsys, *runs.arguments("predict", str(folder), *options, *moved)
+    )
+    shutil.copytree(resolve_base_model("tiny-nous"), base, dirs_exist_ok=True)
+    assert runs("predict", str(folder), *options, *moved) == 0  # the same base under another name
+    assert files(folder) == undisturbed
+
+
+def test_settings_that_decide_no_answer_may_change(
+    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, tmp_path: Path
+) -> None:
+    folder = put(tmp_path / "same", journal[: len(journal) // 2])
+    others = ("--model.learning_rate", "0.5", "--data.val_fraction", "0.3", "--data.num_workers", "2")
+    assert runs("predict", str(folder), *options, *others) == 0
+    assert files(folder) == undisturbed
+
+
+def test_other_settings_without_answers_are_no_reason_to_refuse(
+    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], tmp_path: Path
+) -> None:
+    assert runs("predict", str(put(tmp_path / "none", b'{"settings": {"a": "b"}}\n')), *options) == 0
+    assert files(tmp_path / "none") == undisturbed
+
+
+def test_what_is_no_journal_stays(
+    runs: SmallRuns, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = put(tmp_path / "mine", b"my notes\n")
+    assert "is no journal of predict" in refusal(capsys, *runs.arguments("predict", str(folder), *options))
+    assert contents(folder) == {JOURNAL: b"my notes\n"}
+
+
+def test_a_second_predict_at_the_same_time_is_refused(
+    runs: SmallRuns, options: tuple[str, ...], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    other = AnswerJournal(tmp_path / JOURNAL, {})
+    assert runs("predict", str(tmp_path), *options) == 2
+    other.close()
+    assert f"error: {tmp_path / JOURNAL}: another predict is writing to it" in capsys.readouterr().err
