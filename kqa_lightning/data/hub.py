@@ -2,22 +2,21 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Literal
 
 import datasets
 from huggingface_hub import get_hf_file_metadata, hf_hub_url, snapshot_download, try_to_load_from_cache
 from huggingface_hub.errors import EntryNotFoundError
 
 
-def ask_hub_once(name: str, repo_type: Literal["model"] = "model") -> None:
-    """Return where ``name`` is a folder, cached or on the hub; otherwise raise the hub's own error.
+def ask_hub_once(name: str) -> None:
+    """Return where the model ``name`` is a folder, cached or on the hub; otherwise raise the hub's own error.
 
     One request instead of most of a minute of retries.
     """
     if Path(name).is_dir() or isinstance(try_to_load_from_cache(name, "config.json"), str):
         return
     try:
-        get_hf_file_metadata(hf_hub_url(name, "config.json", repo_type=repo_type))
+        get_hf_file_metadata(hf_hub_url(name, "config.json"))
     except EntryNotFoundError:
         return  # the repository is there, without this file
 

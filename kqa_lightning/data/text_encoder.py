@@ -22,7 +22,7 @@ def load_tokenizer(base_model: str) -> PreTrainedTokenizerBase:
     """
     name = resolve_base_model(base_model)
     try:
-        ask_hub_once(name, "model")
+        ask_hub_once(name)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # OSError, ValueError, KeyError, network errors: all mean the same to the user
         reason = str(error).strip().partition("\n")[0]

@@ -41,7 +41,7 @@ def resolve_source(base_model: str) -> str:
             f" bundled are {', '.join(TINY_BASES)}"
         )
     try:
-        ask_hub_once(name, "model")
+        ask_hub_once(name)
     except Exception as error:  # network errors and the hub's refusals alike
         raise _unreachable(base_model, error) from error
     return name
