@@ -180,6 +180,15 @@ def test_another_table_is_refused(runs: SmallRuns, crossfitted: Path, capsys: py
     assert (crossfitted / LINES).read_bytes() == before
 
 
+def test_a_fold_has_no_say_in_its_own_checkpoint(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
+    known, *others = read_rows(runs.tables["train"]), *read_rows(runs.tables["val"])
+    again = known[0] | {"id": "again", "context": known[0]["context"].replace(" ", "  ")}  # the same article yet
+    shared = write_rows(runs.folder / "shared.csv", [again, *others])
+    message = refusal(capsys, *runs.arguments("crossfit", "shared", *FOLDS, "--data.val_path", str(shared)))
+    assert f"--data.val_path {shared} shares 1 of its 3 articles with the training table" in message
+    assert not (runs.folder / "shared").exists()
+
+
 def test_a_damaged_fold_is_named(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
     assert runs("crossfit", "damaged", *FOLDS) == 0
     lines = runs.folder / "damaged/oof/fold-1/predictions.jsonl"
