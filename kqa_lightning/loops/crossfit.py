@@ -86,10 +86,11 @@ class Crossfit:
         rows = split_folds(table["context"], self.folds, run.data.seed)
         folder = RunFolder(run.trainer.default_root_dir)
         folder.check_writable()
-        _check_validation(run.data, table)
+        plan = dict(settings) | {"content of data.train_path": table_digest(table)}
+        if (validation := _validation_table(run.data, table)) is not None:
+            plan["content of data.val_path"] = table_digest(validation)
         run.data.hold_out(rows[0])
         run.data.setup("fit")
-        plan = dict(settings) | {"content of data.train_path": table_digest(table)}
         begin_plan(folder, plan, go_on)
         return Folds(folder, table, rows)
 
@@ -127,11 +128,15 @@ def _check(trainer: KQATrainer) -> None:
         )
 
 
-def _check_validation(data: KQADataModule, table: datasets.Dataset) -> None:
-    """Refuse a validation table with an article of the training table: its fold would choose its own checkpoint."""
+def _validation_table(data: KQADataModule, table: datasets.Dataset) -> datasets.Dataset | None:
+    """The table of data.val_path, None where there is none.
+
+    Raises:
+        KQAError: it has an article of the training table, whose fold would choose its own checkpoint.
+    """
     source = data.paths["val"]
     if source is None:
-        return
+        return None
     validation = load_table(source, "val", data.columns, require_answers=True)
     trained, validated = ({article_key(context) for context in set(part["context"])} for part in (table, validation))
     if known := len(trained & validated):
@@ -140,6 +145,7 @@ def _check_validation(data: KQADataModule, table: datasets.Dataset) -> None:
             "fold that is answered would choose its own checkpoint; give a table of other articles, or leave "
             "the flag out to validate on a part of the other folds"
         )
+    return validation
 
 
 def _fit_and_answer(run: Run, rows: Sequence[int], seed: int | bool) -> None:

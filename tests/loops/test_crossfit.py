@@ -157,7 +157,17 @@ def test_the_final_model_leaves_nothing_to_validate_on(runs: SmallRuns, capsys: 
         (("--data.train_path", "none.csv"), "none.csv"),
         (("--crossfit.fold", "2"), "--crossfit.folds"),
         (("--ckpt_path", "last", "--crossfit.folds", "3"), "crossfit.folds was 2 and is 3"),
-        (("--ckpt_path", "last", *FOLDS, "--model.learning_rate", "0.1"), "model.learning_rate was"),
+        *(
+            (("--ckpt_path", "last", *FOLDS, f"--{name}", value), f"{name.rstrip('+')} was")
+            for name, value in (
+                ("model.learning_rate", "0.1"),
+                ("trainer.overfit_batches", "1"),
+                ("trainer.min_epochs", "2"),
+                ("trainer.min_steps", "9"),
+                ("trainer.callbacks+", "callbacks.Throughput"),
+                ("checkpoint.every_n_train_steps", "1"),
+            )
+        ),
     ],
 )
 def test_wrong_input_is_refused_and_changes_nothing(
@@ -166,6 +176,28 @@ def test_wrong_input_is_refused_and_changes_nothing(
     before = contents(crossfitted)
     assert message in refusal(capsys, *runs.arguments("crossfit", "crossfitted", *options))
     assert contents(crossfitted) == before
+
+
+def test_what_decides_nothing_may_change(runs: SmallRuns, crossfitted: Path) -> None:
+    before = (crossfitted / LINES).read_bytes()
+    options = (
+        *("--data.num_workers", "1", "--data.test_path", "null", "--trainer.log_every_n_steps", "7"),
+        *("--trainer.logger", "false", "--finite_guard.max_skipped_steps", "9", "--trainer.detect_anomaly", "true"),
+    )
+    assert runs("crossfit", "crossfitted", *FOLDS, "--ckpt_path", "last", *options) == 0
+    assert (crossfitted / LINES).read_bytes() == before
+
+
+def test_another_validation_table_is_refused(
+    runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_rows(runs.tables["val"])
+    changed = write_rows(runs.folder / "changed-val.csv", [rows[0] | {"answer": "다른 답"}, *rows[1:]])
+    moved = write_rows(runs.folder / "moved-val.csv", rows)
+    options = (*FOLDS, "--ckpt_path", "last", "--data.val_path")
+    message = refusal(capsys, *runs.arguments("crossfit", "crossfitted", *options, str(changed)))
+    assert "content of data.val_path was" in message
+    assert runs("crossfit", "crossfitted", *options, str(moved)) == 0  # the same rows under another name
 
 
 def test_another_table_is_refused(runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
