@@ -8,6 +8,7 @@ from typing import Any
 
 import datasets
 
+from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.text_tables import format_table
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
@@ -63,7 +64,7 @@ def score_fold(path: Path, table: datasets.Dataset) -> FoldScore:
     pairs = list(zip(answers, table["answers"], strict=True))
     return FoldScore(
         predictions=path,
-        articles=len(set(table["context"])),
+        articles=len({article_key(context) for context in set(table["context"])}),
         questions=len(pairs),
         char_f1=sum(char_f1(answer, gold) for answer, gold in pairs) / len(pairs),
         exact_match=sum(exact_match(answer, gold) for answer, gold in pairs) / len(pairs),
