@@ -88,6 +88,34 @@ def test_going_on_after_sigkill_gives_the_same_files(runs: SmallRuns, crossfitte
         assert (folder / file).read_bytes() == (crossfitted / file).read_bytes()
 
 
+def test_a_fold_goes_on_with_the_step_that_it_was_in(
+    runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = runs.folder / "in-a-fold/oof/fold-2"
+    options = (*FOLDS, "--checkpoint.every_n_train_steps", "1")
+    learn = KQAModule.training_step
+    seen: list[tuple[str, int]] = []
+
+    def noting(self: KQAModule, batch: PackedBatch, batch_idx: int) -> object:
+        place = self.trainer.default_root_dir, self.trainer.global_step
+        first = place not in seen
+        seen.append(place)
+        if first and place == (str(fold), 2):
+            stop(fold)
+        return learn(self, batch, batch_idx)
+
+    monkeypatch.setattr(KQAModule, "training_step", noting)
+    with pytest.raises(Stopped):
+        runs("crossfit", "in-a-fold", *options)
+    assert (fold / "checkpoints/last.ckpt").exists()
+    before = len(seen)
+    assert runs("crossfit", "in-a-fold", *options, "--ckpt_path", "last") == 0
+    assert seen[before] == (str(fold), 2)  # and nothing of the first fold
+    assert not (fold / "earlier").exists()
+    for file in (LINES, "oof/predictions.csv", SCORES):
+        assert (runs.folder / "in-a-fold" / file).read_bytes() == (crossfitted / file).read_bytes()
+
+
 def test_a_fold_whose_answers_are_in_a_journal_is_not_answered_again(
     runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
