@@ -129,6 +129,8 @@ def learned_rules(
     hypotheses = Hypotheses(pool)
     rules, notes = {}, []
     learned_from = learning.read_out_of_fold(options.sources, options.gold) if options.sources else None
+    if learned_from:
+        learning.check_unseen(learned_from, pool.questions, table)
     if "weighted" in options.names:
         strategy = Weighted(options.weights or {})
         if learned_from:

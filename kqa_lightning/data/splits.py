@@ -57,6 +57,11 @@ def split_folds(contexts: Sequence[str], folds: int, seed: int) -> list[list[int
         KQAError: where there are fewer articles than folds, or fewer than two folds.
     """
     keys, articles = _ranked(contexts, seed)
+    if len(articles) < 2:
+        raise KQAError(
+            "the training table has one article, which cannot be dealt to folds: cross-fitting needs two or more in "
+            "--data.train_path"
+        )
     if not 2 <= folds <= len(articles):
         raise KQAError(f"--crossfit.folds {folds}: {len(articles)} articles make 2 to {len(articles)} folds")
     fold_of = {key: rank % folds for rank, key in enumerate(articles)}

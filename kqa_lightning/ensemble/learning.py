@@ -1,9 +1,11 @@
 """The strategies that learn: from prediction files to one answer a question, and to a line on what was learned."""
 
+import filecmp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
 from kqa_lightning.ensemble.evaluation import mark_answers
 from kqa_lightning.ensemble.fitting import Fit, fit_weighted
@@ -12,6 +14,7 @@ from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats, Integers
 from kqa_lightning.ensemble.questions import GOLD, Question, number_articles, read_questions
 from kqa_lightning.ensemble.stacking import Stacking, has_texts, train_stacking
+from kqa_lightning.ensemble.tables import first_few
 from kqa_lightning.errors import KQAError
 
 
@@ -36,17 +39,53 @@ def check_sources(sources: Mapping[str, Path], predictions: Mapping[str, Path]) 
     """The out-of-fold files in the order of the models to combine, which ``predictions`` names with their files.
 
     Raises:
-        KQAError: they are those of other models, or a file is also one to combine.
+        KQAError: they are those of other models, or two files, also of those to combine, are the same.
     """
     if set(sources) != set(predictions):
         raise KQAError(
             f"--oof has the models {', '.join(sources)}, and those to combine are {', '.join(predictions)}: "
             "what is learned from some models says nothing about others"
         )
-    for name, path in sources.items():
-        if any(path.exists() and other.exists() and path.samefile(other) for other in predictions.values()):
+    for place, (name, path) in enumerate(sources.items()):
+        if any(_same_content(path, other) for other in predictions.values()):
             raise KQAError(f"--oof {name}={path}: that is also a file to combine; learn from other questions")
+        for other, earlier in list(sources.items())[:place]:
+            if _same_content(path, earlier):
+                raise KQAError(f"--oof {name}={path}: the same as {other}={earlier}; each model needs its own answers")
     return {name: sources[name] for name in predictions}
+
+
+def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mapping[str, Question]) -> None:
+    """Refuse to learn from the questions that are to be answered, or from others on their articles.
+
+    Two tables may number their questions alike, so an id that both have is not enough. Where no texts tell, the
+    questions are taken for the same if all ids are.
+
+    Args:
+        learned_from: what to learn from.
+        questions: the ids that answers are chosen to.
+        table: their articles and questions, as far as these are known.
+
+    Raises:
+        KQAError: naming the ids.
+    """
+    learned = learned_from.hypotheses.pool.questions
+    remedy = "give out-of-fold answers to other questions, those of the training table"
+    ids = set(learned)
+    shared = [name for name in questions if name in ids]
+    pairs = [(learned_from.table.get(name, Question()), table.get(name, Question())) for name in shared]
+    alike = [_same_question(*pair) for pair in pairs]
+    known = [name for name, same in zip(shared, alike, strict=True) if same]
+    if not known and None in alike and len(shared) == len(learned) == len(questions):
+        known, remedy = shared, f"{remedy}, or show by --table and --oof-gold with articles that these are others"
+    if known:
+        raise KQAError(f"--oof answers the questions that are to be combined, {first_few(known)}: {remedy}")
+    articles = {article_key(context) for context in set(_contexts(learned_from.table, learned).values())}
+    contexts = _contexts(table, questions)
+    met = {context for context in set(contexts.values()) if article_key(context) in articles}
+    asked = [name for name, context in contexts.items() if context in met]
+    if asked:
+        raise KQAError(f"--oof has articles of the questions that are to be combined, {first_few(asked)}: {remedy}")
 
 
 def read_out_of_fold(sources: Mapping[str, Path], gold: str) -> OutOfFold:
@@ -127,3 +166,21 @@ def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
     scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
     missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
     return f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores}){missing}"
+
+
+def _same_content(path: Path, other: Path) -> bool:
+    """Whether two files are the same or copies of each other; what is missing is told when it is read."""
+    return path.is_file() and other.is_file() and filecmp.cmp(path, other, shallow=False)
+
+
+def _same_question(one: Question, other: Question) -> bool | None:
+    """Whether two rows are one question, by what is known of both; None where nothing is."""
+    texts = [(one.context, other.context), (one.question, other.question)]
+    known = [article_key(first) == article_key(second) for first, second in texts if first and second]
+    return all(known) if known else None
+
+
+def _contexts(table: Mapping[str, Question], questions: Sequence[str]) -> dict[str, str]:
+    """The article of each question that has one."""
+    found = {name: table[name].context for name in questions if name in table}
+    return {name: context for name, context in found.items() if context}

@@ -8,6 +8,7 @@ from kqa_lightning.assets import SAMPLE, sample_table
 from kqa_lightning.data.cleaning import clean
 from kqa_lightning.data.problems import Problems
 from kqa_lightning.data.readers import RawTable, read_file
+from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.tables import first_few
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
@@ -70,13 +71,15 @@ def check_articles(table: Mapping[str, Question], questions: Iterable[str], sour
 def number_articles(table: Mapping[str, Question], questions: Iterable[str]) -> list[int] | None:
     """Of each question the number of its article, from 0; None where the table has no article of any of them.
 
-    A question without an article counts as one of its own.
+    Articles are the same as in splits and folds: but for case, width and white space. A question without one counts
+    as one of its own.
     """
     contexts = [table[question].context if question in table else None for question in questions]
     if not any(contexts):
         return None
     # A number is an int and a context a str: no question without an article can be taken for another's.
-    keys: list[int | str] = [place if context is None else context for place, context in enumerate(contexts)]
+    key_of = {context: article_key(context) for context in set(contexts) if context is not None}
+    keys: list[int | str] = [place if context is None else key_of[context] for place, context in enumerate(contexts)]
     numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
     return [numbers[key] for key in keys]
 

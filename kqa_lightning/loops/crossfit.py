@@ -16,7 +16,8 @@ import torch
 from lightning import seed_everything
 
 from kqa_lightning.data.datamodule import KQADataModule
-from kqa_lightning.data.splits import split_folds
+from kqa_lightning.data.splits import article_key, split_folds
+from kqa_lightning.data.tables import load_table
 from kqa_lightning.errors import KQAError
 from kqa_lightning.loops.fold_scores import FoldScore, format_scores, read_candidates, score_fold, write_scores
 from kqa_lightning.loops.plan import begin_plan, table_digest
@@ -85,9 +86,11 @@ class Crossfit:
         rows = split_folds(table["context"], self.folds, run.data.seed)
         folder = RunFolder(run.trainer.default_root_dir)
         folder.check_writable()
+        plan = dict(settings) | {"content of data.train_path": table_digest(table)}
+        if (validation := _validation_table(run.data, table)) is not None:
+            plan["content of data.val_path"] = table_digest(validation)
         run.data.hold_out(rows[0])
         run.data.setup("fit")
-        plan = dict(settings) | {"content of data.train_path": table_digest(table)}
         begin_plan(folder, plan, go_on)
         return Folds(folder, table, rows)
 
@@ -123,6 +126,26 @@ def _check(trainer: KQATrainer) -> None:
             "crossfit answers every question of the training table: leave out --trainer.limit_predict_batches and "
             "--trainer.fast_dev_run"
         )
+
+
+def _validation_table(data: KQADataModule, table: datasets.Dataset) -> datasets.Dataset | None:
+    """The table of data.val_path, None where there is none.
+
+    Raises:
+        KQAError: it has an article of the training table, whose fold would choose its own checkpoint.
+    """
+    source = data.paths["val"]
+    if source is None:
+        return None
+    validation = load_table(source, "val", data.columns, require_answers=True)
+    trained, validated = ({article_key(context) for context in set(part["context"])} for part in (table, validation))
+    if known := len(trained & validated):
+        raise KQAError(
+            f"--data.val_path {source} shares {known} of its {len(validated)} articles with the training table: the "
+            "fold that is answered would choose its own checkpoint; give a table of other articles, or leave "
+            "the flag out to validate on a part of the other folds"
+        )
+    return validation
 
 
 def _fit_and_answer(run: Run, rows: Sequence[int], seed: int | bool) -> None:

@@ -8,6 +8,9 @@ from typing import Any
 
 import datasets
 
+from kqa_lightning.data.splits import article_key
+from kqa_lightning.ensemble import candidate_files
+from kqa_lightning.ensemble.tables import read_text
 from kqa_lightning.ensemble.text_tables import format_table
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
@@ -40,10 +43,11 @@ def read_candidates(path: Path) -> dict[str, list[dict[str, Any]]]:
         KQAError: a line is damaged.
     """
     try:
-        lines = [json.loads(line) for line in path.read_text(encoding="utf-8").split("\n") if line]
-        return {line["id"]: line["candidates"] for line in lines}
-    except (ValueError, KeyError, TypeError) as error:
-        raise KQAError(f"{path} is damaged ({error}); remove it, and the fold is answered again") from error
+        candidate_files.read_candidates(path)  # what the ensemble will read, with all that can be wrong with it
+    except KQAError as error:
+        raise KQAError(f"{error}; remove {path}, and the fold is answered again") from error
+    lines = [json.loads(line) for line in read_text(path).split("\n") if line.strip()]
+    return {line["id"]: line["candidates"] for line in lines}
 
 
 def score_fold(path: Path, table: datasets.Dataset) -> FoldScore:
@@ -63,7 +67,7 @@ def score_fold(path: Path, table: datasets.Dataset) -> FoldScore:
     pairs = list(zip(answers, table["answers"], strict=True))
     return FoldScore(
         predictions=path,
-        articles=len(set(table["context"])),
+        articles=len({article_key(context) for context in set(table["context"])}),
         questions=len(pairs),
         char_f1=sum(char_f1(answer, gold) for answer, gold in pairs) / len(pairs),
         exact_match=sum(exact_match(answer, gold) for answer, gold in pairs) / len(pairs),

@@ -14,15 +14,19 @@ from kqa_lightning.messages import say
 from kqa_lightning.run_folder import RunFolder
 
 PLAN = "plan.json"
-# Of train_path it is the content that counts, not its name.
-_DECIDE = (
-    *("model", "data", "crossfit.folds", "seed_everything", "answer_evaluation"),
-    *("trainer.max_epochs", "trainer.max_steps", "trainer.max_time", "trainer.precision"),
-    *("trainer.accumulate_grad_batches", "trainer.gradient_clip_val", "trainer.gradient_clip_algorithm"),
-    *("trainer.limit_train_batches", "trainer.limit_val_batches", "trainer.val_check_interval"),
-    "trainer.check_val_every_n_epoch",
+# Whatever is not named here decides, so that a new setting is never passed over.
+_DO_NOT = (
+    *("config", "crossfit.final_model", "prediction_writer.path"),
+    # Of these tables the content counts, not the name; the other two are not read.
+    *("data.train_path", "data.val_path", "data.test_path", "data.predict_path", "data.num_workers"),
+    # One device is all there may be, whichever it is.
+    *("trainer.default_root_dir", "trainer.devices", "trainer.num_nodes"),
+    *("trainer.logger", "trainer.log_every_n_steps", "trainer.enable_autolog_hparams", "trainer.model_registry"),
+    *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
+    "trainer.limit_test_batches",
+    # These can stop a run, and a run that was not stopped is the same without them.
+    *("trainer.detect_anomaly", "finite_guard.max_skipped_steps"),
 )
-_DO_NOT = ("data.train_path", "data.num_workers", "data.test_path", "data.predict_path")
 
 
 def begin_plan(folder: RunFolder, settings: Mapping[str, Any], go_on: bool) -> None:
@@ -51,8 +55,7 @@ def begin_plan(folder: RunFolder, settings: Mapping[str, Any], go_on: bool) -> N
 
 def decides_answers(setting: str) -> bool:
     """Whether the answers depend on a setting, ``group.name``."""
-    decides = any(setting == name or setting.startswith(f"{name}.") for name in _DECIDE)
-    return decides and setting not in _DO_NOT
+    return not any(setting == name or setting.startswith(f"{name}.") for name in _DO_NOT)
 
 
 def table_digest(table: datasets.Dataset) -> str:

@@ -75,3 +75,8 @@ def test_folds_are_stable_under_row_order_and_different_by_seed() -> None:
 def test_folds_that_cannot_be_made(folds: int) -> None:
     with pytest.raises(KQAError, match="make 2 to 3"):
         split_folds(["가", "나", "다"], folds, seed=0)
+
+
+def test_one_article_makes_no_folds() -> None:
+    with pytest.raises(KQAError, match=r"^the training table has one article, .* in --data\.train_path$"):
+        split_folds(["가", "가 "], 2, seed=0)

@@ -88,6 +88,34 @@ def test_going_on_after_sigkill_gives_the_same_files(runs: SmallRuns, crossfitte
         assert (folder / file).read_bytes() == (crossfitted / file).read_bytes()
 
 
+def test_a_fold_goes_on_with_the_step_that_it_was_in(
+    runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fold = runs.folder / "in-a-fold/oof/fold-2"
+    options = (*FOLDS, "--checkpoint.every_n_train_steps", "1")
+    learn = KQAModule.training_step
+    seen: list[tuple[str, int]] = []
+
+    def noting(self: KQAModule, batch: PackedBatch, batch_idx: int) -> object:
+        place = self.trainer.default_root_dir, self.trainer.global_step
+        first = place not in seen
+        seen.append(place)
+        if first and place == (str(fold), 2):
+            stop(fold)
+        return learn(self, batch, batch_idx)
+
+    monkeypatch.setattr(KQAModule, "training_step", noting)
+    with pytest.raises(Stopped):
+        runs("crossfit", "in-a-fold", *options)
+    assert (fold / "checkpoints/last.ckpt").exists()
+    before = len(seen)
+    assert runs("crossfit", "in-a-fold", *options, "--ckpt_path", "last") == 0
+    assert seen[before] == (str(fold), 2)  # and nothing of the first fold
+    assert not (fold / "earlier").exists()
+    for file in (LINES, "oof/predictions.csv", SCORES):
+        assert (runs.folder / "in-a-fold" / file).read_bytes() == (crossfitted / file).read_bytes()
+
+
 def test_a_fold_whose_answers_are_in_a_journal_is_not_answered_again(
     runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -157,7 +185,17 @@ def test_the_final_model_leaves_nothing_to_validate_on(runs: SmallRuns, capsys: 
         (("--data.train_path", "none.csv"), "none.csv"),
         (("--crossfit.fold", "2"), "--crossfit.folds"),
         (("--ckpt_path", "last", "--crossfit.folds", "3"), "crossfit.folds was 2 and is 3"),
-        (("--ckpt_path", "last", *FOLDS, "--model.learning_rate", "0.1"), "model.learning_rate was"),
+        *(
+            (("--ckpt_path", "last", *FOLDS, f"--{name}", value), f"{name.rstrip('+')} was")
+            for name, value in (
+                ("model.learning_rate", "0.1"),
+                ("trainer.overfit_batches", "1"),
+                ("trainer.min_epochs", "2"),
+                ("trainer.min_steps", "9"),
+                ("trainer.callbacks+", "callbacks.Throughput"),
+                ("checkpoint.every_n_train_steps", "1"),
+            )
+        ),
     ],
 )
 def test_wrong_input_is_refused_and_changes_nothing(
@@ -166,6 +204,28 @@ def test_wrong_input_is_refused_and_changes_nothing(
     before = contents(crossfitted)
     assert message in refusal(capsys, *runs.arguments("crossfit", "crossfitted", *options))
     assert contents(crossfitted) == before
+
+
+def test_what_decides_nothing_may_change(runs: SmallRuns, crossfitted: Path) -> None:
+    before = (crossfitted / LINES).read_bytes()
+    options = (
+        *("--data.num_workers", "1", "--data.test_path", "null", "--trainer.log_every_n_steps", "7"),
+        *("--trainer.logger", "false", "--finite_guard.max_skipped_steps", "9", "--trainer.detect_anomaly", "true"),
+    )
+    assert runs("crossfit", "crossfitted", *FOLDS, "--ckpt_path", "last", *options) == 0
+    assert (crossfitted / LINES).read_bytes() == before
+
+
+def test_another_validation_table_is_refused(
+    runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = read_rows(runs.tables["val"])
+    changed = write_rows(runs.folder / "changed-val.csv", [rows[0] | {"answer": "다른 답"}, *rows[1:]])
+    moved = write_rows(runs.folder / "moved-val.csv", rows)
+    options = (*FOLDS, "--ckpt_path", "last", "--data.val_path")
+    message = refusal(capsys, *runs.arguments("crossfit", "crossfitted", *options, str(changed)))
+    assert "content of data.val_path was" in message
+    assert runs("crossfit", "crossfitted", *options, str(moved)) == 0  # the same rows under another name
 
 
 def test_another_table_is_refused(runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -178,6 +238,15 @@ def test_another_table_is_refused(runs: SmallRuns, crossfitted: Path, capsys: py
     before = (crossfitted / LINES).read_bytes()
     assert runs("crossfit", "crossfitted", *options, str(moved)) == 0  # the same rows under another name
     assert (crossfitted / LINES).read_bytes() == before
+
+
+def test_a_fold_has_no_say_in_its_own_checkpoint(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
+    known, *others = read_rows(runs.tables["train"]), *read_rows(runs.tables["val"])
+    again = known[0] | {"id": "again", "context": known[0]["context"].replace(" ", "  ")}  # the same article yet
+    shared = write_rows(runs.folder / "shared.csv", [again, *others])
+    message = refusal(capsys, *runs.arguments("crossfit", "shared", *FOLDS, "--data.val_path", str(shared)))
+    assert f"--data.val_path {shared} shares 1 of its 3 articles with the training table" in message
+    assert not (runs.folder / "shared").exists()
 
 
 def test_a_damaged_fold_is_named(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:

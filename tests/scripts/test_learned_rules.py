@@ -45,7 +45,7 @@ def write_split(folder: Path, table: str, suffix: str, articles: int, seed: int)
         kind = chance.randrange(3)
         right, *wrong = ("".join(chance.choices("가나다라마바사아자차", k=4)) for _ in range(7))
         row = f"{table}-{number:03}"
-        rows.append((row, f"글 {number // 5}, 그리고 더", f"{number}번은 {ASKS[kind]}", right))
+        rows.append((row, f"{table}의 글 {number // 5}, 그리고 더", f"{number}번은 {ASKS[kind]}", right))
         for place, name in enumerate(MODELS):
             knows = chance.random() < (0.95 if place == kind else 0.2)
             first, second = (
@@ -139,6 +139,17 @@ def test_weights_given_by_hand(folder: Path, capsys: pytest.CaptureFixture[str])
     assert "weighted: a 1, b 2, c 1; candidates " in capsys.readouterr().out
 
 
+def test_tables_that_number_their_questions_alike(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """The same ids are no harm where the articles, or some ids, show that the questions are others."""
+    for file in folder.iterdir():
+        text = file.read_text(encoding="utf-8")
+        file.write_text(re.sub(r"(train|test)\.csv-", "", text), encoding="utf-8")
+    chosen = ["--strategy", "weighted", "--output", "out.csv"]
+    assert main([*PREDICTIONS, *OOF, *chosen, "--table", "test.csv"]) == 0
+    assert main([*PREDICTIONS, *OOF, *chosen]) == 0  # 200 questions to learn from, and 100 to answer
+    assert "out.csv: 100 answers by weighted" in capsys.readouterr().out
+
+
 def test_a_csv_is_not_exchanged_for_the_file_beside_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [json.loads(line) for line in Path("a.jsonl").read_text(encoding="utf-8").splitlines()]
     with Path("a.csv").open("w", encoding="utf-8", newline="") as file:
@@ -171,6 +182,7 @@ def test_what_is_not_asked_for_is_not_learned(folder: Path, capsys: pytest.Captu
 
 
 STACKING = ("--strategy", "stacking", "--table", "test.csv")
+SAME = ("--oof", *(f"{name}={name}_same.jsonl" for name in MODELS))
 WRONG = {
     "unknown weight": (["--weights", "solar=2"], "--weights solar=2: no such model; there are a, b, c"),
     "weight without a number": (["--weights", "a"], "--weights 'a': weights are given as NAME=NUMBER"),
@@ -193,6 +205,23 @@ WRONG = {
     "repeated ids": (["--oof", "c=twice.jsonl", *OOF[2:], *STACKING], "twice.jsonl: repeated ids: 1 (line 1, line 2)"),
     "broken file": (["--oof", "c=broken.jsonl", *OOF[2:], *STACKING], "broken.jsonl, line 1: broken JSON"),
     "a file to combine": (["--oof", "c=c.jsonl", *OOF[2:]], "--oof c=c.jsonl: that is also a file to combine"),
+    "a copy of a file to combine": (["--oof", "c=copy.jsonl", *OOF[2:]], "--oof c=copy.jsonl: that is also a file"),
+    "a file for two models": (
+        ["--oof", "c=a_oof.jsonl", *OOF[2:]],
+        "--oof a=a_oof.jsonl: the same as c=a_oof.jsonl; each model needs its own answers",
+    ),
+    "the very questions": (
+        [*SAME, "--oof-gold", "test.csv", *STACKING],
+        "--oof answers the questions that are to be combined, test.csv-000, test.csv-001,",
+    ),
+    "the very questions, without texts": (
+        [*SAME, "--oof-gold", "test.csv", "--strategy", "weighted"],
+        "or show by --table and --oof-gold with articles that these are others",
+    ),
+    "other questions on an article": (
+        [*OOF[:5], "shared.csv", *STACKING],
+        "--oof has articles of the questions that are to be combined, test.csv-000, test.csv-001, test.csv-002",
+    ),
     "gold without some": ([*OOF[:5], "test.csv", *STACKING], "--oof-gold test.csv: no gold answer for the ids train"),
     "gold without answers": ([*OOF[:5], "bare.csv", *STACKING], "--oof-gold bare.csv has no column 'answer'"),
     "missing gold": ([*OOF[:5], "none.csv", *STACKING], "--oof-gold none.csv: there is no such file"),
@@ -209,6 +238,12 @@ def test_wrong_input(folder: Path, arguments: list[str], message: str, capsys: p
     Path("fewer.jsonl").write_text("".join(lines[1:]), encoding="utf-8")
     Path("twice.jsonl").write_text('{"id": "1", "candidates": [{"answer": "x"}]}\n' * 2, encoding="utf-8")
     Path("broken.jsonl").write_text('{"id": "1"', encoding="utf-8")
+    Path("copy.jsonl").write_bytes(Path("c.jsonl").read_bytes())
+    for name in MODELS:  # other answers to the questions that are combined
+        answers = Path(f"{name}.jsonl").read_text(encoding="utf-8")
+        Path(f"{name}_same.jsonl").write_text(answers.replace("가", "파"), encoding="utf-8")
+    texts = Path("train.csv").read_text(encoding="utf-8")
+    Path("shared.csv").write_text(texts.replace("train.csv의 글 7,", "TEST.csv의  글 0,"), encoding="utf-8")
     Path("bare.csv").write_text("id,context\n1,글\n", encoding="utf-8")
     with Path("train.csv").open(encoding="utf-8", newline="") as file:
         rows = [{**row, "context": "글"} for row in csv.DictReader(file)]
