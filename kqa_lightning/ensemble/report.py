@@ -60,8 +60,7 @@ def report_data(
                 "answers": given,
                 "pattern": format_pattern(vote_pattern(given)),
                 "pairs": _rounded(pairs[row]),
-                # A strategy's answer is mostly one of the models', which its place says in fewer bytes.
-                "chosen": [given.index(answer) if answer in given else answer for answer in chosen],
+                "chosen": [_givers(answer, given) for answer in chosen],
                 "split": len(set(map(normalize_answer, chosen))) > 1,
                 "gold": None if gold is None else list(gold[one]),
                 "f1": [] if own is None else _rounded(own),
@@ -93,6 +92,12 @@ def write_report(output: Path, data: Mapping[str, Any]) -> None:
             scratch.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
     except OSError as error:
         raise KQAError(f"--report {output}: cannot be written ({error.strerror or error})") from error
+
+
+def _givers(answer: str, given: Sequence[str]) -> list[int] | str:
+    """The places of the models that gave an answer, equal after normalisation; the answer itself if none did."""
+    normalized = normalize_answer(answer)
+    return [place for place, one in enumerate(given) if normalize_answer(one) == normalized] or answer
 
 
 def _pairwise(answers: Sequence[Sequence[str]], models: int) -> Floats:
