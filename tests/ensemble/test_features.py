@@ -39,6 +39,9 @@ def test_numeric_features_by_hand() -> None:
     np.testing.assert_array_equal(found["sum of b"], [-1.0, math.nan, math.nan])
     np.testing.assert_array_equal(found["sum of c"], [math.nan] * 3)
     np.testing.assert_array_equal(found["rank of c"], [-1, math.nan, 0])
+    np.testing.assert_allclose(found["mean of a"], [-0.5 / 3, -2.0 / 5, math.nan])  # pool_of divides by the length
+    np.testing.assert_allclose(found["mean of b"], [-1.0 / 5, math.nan, math.nan])
+    np.testing.assert_array_equal(found["mean of c"], [math.nan] * 3)
     assert found["expected F1, lead"][0] == 0 and found["expected F1, lead"][2] < 0
 
 

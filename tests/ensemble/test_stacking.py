@@ -121,6 +121,13 @@ def test_the_same_seed_gives_the_same_choices(known: OutOfFold, trained: Stackin
     np.testing.assert_array_equal(again.choose(new.hypotheses, new.table), trained.choose(new.hypotheses, new.table))
 
 
+def test_what_chooses_has_learned_from_every_article(known: OutOfFold, trained: Stacking) -> None:
+    rows = shortlist(known.hypotheses)
+    values = stacking.feature_matrix(known.hypotheses, rows, known.table)
+    regression = stacking._regressions(0)[trained.learner].fit(values, known.marks[rows])
+    np.testing.assert_array_equal(trained.regression.predict(values), regression.predict(values))
+
+
 def test_nothing_leaks_between_questions_on_one_article() -> None:
     """Which of two answers is right is a matter of chance, the same for all ten paraphrases on an article."""
     chance = random.Random(6)
