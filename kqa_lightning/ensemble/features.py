@@ -31,7 +31,7 @@ def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
     own = hypotheses.masses(probabilities(pool, shared=False))
     by_model = hypotheses.agreement(np.hstack([shares, own]))
     count = len(pool.models)
-    votes = hypotheses.masses((pool.rank == 0).astype(np.float64))
+    votes = hypotheses.votes
     # An answer agrees wholly with itself, which says nothing: what is left is its agreement with the others.
     others = (by_model[:, :count] - np.where(hypotheses.is_empty[:, None], 0, shares)).sum(axis=1)
     sure = by_model[:, count:].sum(axis=1)

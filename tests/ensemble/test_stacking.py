@@ -49,7 +49,9 @@ def test_the_shortlist_is_the_models_own_answers_and_those_that_agree_best() -> 
     hypotheses = Hypotheses(random_pool(60, models=3, most=8, seed=4))
     pool = hypotheses.pool
     share = probabilities(pool)
-    kept = set(shortlist(hypotheses).tolist())
+    expected = hypotheses.agreement(hypotheses.masses(share)).sum(axis=1)
+    kept = set(shortlist(hypotheses, expected).tolist())
+    assert stacking.look_closely(hypotheses, None)[0].tolist() == sorted(kept)  # the same from the features
     assert len(kept) < len(hypotheses)
     for question in range(60):
         its = np.flatnonzero(hypotheses.question == question).tolist()
@@ -122,10 +124,19 @@ def test_the_same_seed_gives_the_same_choices(known: OutOfFold, trained: Stackin
 
 
 def test_what_chooses_has_learned_from_every_article(known: OutOfFold, trained: Stacking) -> None:
-    rows = shortlist(known.hypotheses)
-    values = stacking.feature_matrix(known.hypotheses, rows, known.table)
+    rows, values = stacking.look_closely(known.hypotheses, known.table)
     regression = stacking._regressions(0)[trained.learner].fit(values, known.marks[rows])
     np.testing.assert_array_equal(trained.regression.predict(values), regression.predict(values))
+
+
+def test_agreement_is_computed_once(known: OutOfFold, trained: Stacking, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    agreement = Hypotheses.agreement
+    monkeypatch.setattr(Hypotheses, "agreement", lambda *args: calls.append(1) or agreement(*args))
+    trained.choose(known.hypotheses, known.table)
+    assert len(calls) == 1
+    train(known)
+    assert len(calls) == 2
 
 
 def test_nothing_leaks_between_questions_on_one_article() -> None:
