@@ -50,7 +50,7 @@ def report_data(
     compared = AnswerTable(chain(*systems, *(golds or ())))
     pairs = _pairwise(answers, len(predictions), compared)
     # F1 with gold of each system's answers, (questions, systems).
-    marks = golds and np.stack([one.char_f1 for one in mark_answers(systems, golds, compared)], axis=1)
+    marks = None if golds is None else np.stack([one.char_f1 for one in mark_answers(systems, golds, compared)], axis=1)
     questions = []
     for row, one in enumerate(asked):
         chosen = [by_id[one] for by_id in rules.values()]
