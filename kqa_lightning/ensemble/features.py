@@ -13,8 +13,9 @@ from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.weighted import probabilities
 
 UNITS = {
-    "money": re.compile(r"(?:원|달러|엔|유로|위안)$"),
-    "percent": re.compile(r"(?:%|퍼센트|포인트|%p|배)$"),
+    # After a number only: 직원, 병원 and 선배 are none.
+    "money": re.compile(r"[\d십백천만억조]\s*(?:여\s*)?(?:원|달러|엔|유로|위안)$"),
+    "percent": re.compile(r"(?:%p?|퍼센트|(?<!\w)포인트|[\d십백천만]\s*(?:포인트|배)|(?:^|\s)[두세네]\s*배)$"),
     "date": re.compile(r"\d\s*(?:년|월|일|분기|시|세기)$"),
     "count": re.compile(r"\d\s*[만천백억조여]*\s*(?:명|개|곳|건|대|번|회|차례|가지|톤|채|가구|위|살|세)$"),
 }

@@ -78,6 +78,19 @@ def test_text_features() -> None:
     assert units == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("answer", "unit"),
+    [
+        *((answer, "money") for answer in ("3,500원", "955억 원", "100만 달러", "20여 원", "5천만원")),
+        *((answer, "percent") for answer in ("3.5%", "0.2%p", "두 배", "3배", "12퍼센트", "0.5 포인트", "1.5%포인트")),
+        *((answer, "") for answer in ("직원", "병원", "위원", "대학원", "선배", "재배", "지원")),
+    ],
+)
+def test_units_follow_numbers(answer: str, unit: str) -> None:
+    found = columns(text_features(Hypotheses(single({"a": [answer], "b": [answer]})), np.arange(1)))
+    assert [name for name in ("money", "percent") if found[name][0]] == ([unit] if unit else [])
+
+
 def test_question_features() -> None:
     pool = single({"a": ["3일", "가람"], "b": ["'3일'", "없음"]})
     article = "가람은 3일 문을 열었다. 가람은 새 이름이다."
