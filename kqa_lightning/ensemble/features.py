@@ -82,23 +82,25 @@ def question_features(
 ) -> tuple[list[str], Floats]:
     """The kind of question and the answer's place in the article; as `numeric_features`.
 
+    A row whose article or question is not known has NaN throughout.
+
     Args:
         hypotheses: the answers.
         rows: the places of those asked for, (rows,), ascending.
-        table: article and question of every question of the pool.
+        table: article and question of the pool's questions, as far as they are known.
     """
     pool, texts = hypotheses.pool, hypotheses.table.texts
-    kinds, clues = [], []
     numbers = hypotheses.number[rows]
+    values = np.full((len(rows), len(KINDS) + len(CLUES)), np.nan)
     places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
     for place, start, count in zip(places, starts, counts, strict=True):
-        row = table[pool.questions[place]]
-        question = row.question or ""
-        kinds += [question_kind(question)] * count
-        found = Clues(row.context or "", question)
-        clues += [found.of(texts[number]) for number in numbers[start : start + count]]
-    asks = np.array(kinds)[:, None] == np.arange(len(KINDS))
-    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asks, np.array(clues)])
+        row = table.get(pool.questions[place])
+        if row is None or row.context is None or row.question is None:
+            continue
+        its, found = slice(start, start + count), Clues(row.context, row.question)
+        values[its, : len(KINDS)] = np.arange(len(KINDS)) == question_kind(row.question)
+        values[its, len(KINDS) :] = [found.of(texts[number]) for number in numbers[its]]
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], values
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:

@@ -55,7 +55,7 @@ class Stacking:
 
         Args:
             hypotheses: the answers of the models that it learned from.
-            table: article and question of every question, where it reads them.
+            table: articles and questions, where it reads them, as far as they are known.
 
         Raises:
             KQAError: the answers are those of other models, or it knows articles and there are none.
@@ -82,7 +82,7 @@ def train_stacking(
         hypotheses: out-of-fold answers.
         marks: of each hypothesis its character F1 with gold, (hypotheses,).
         articles: of each question the number of its article.
-        table: article and question of every question; without it nothing is learned from them.
+        table: articles and questions, as far as they are known; without it nothing is learned from them.
         seed: of the regressions; the same seed gives the same choices.
 
     Raises:
@@ -119,7 +119,7 @@ def look_closely(
 
     Args:
         hypotheses: the answers.
-        table: article and question of every question, if these are to be used.
+        table: articles and questions, as far as they are known, if these are to be used.
         questions: whether each question is asked for, (questions,); all if not given.
 
     Returns:
@@ -157,9 +157,9 @@ def shortlist(hypotheses: Hypotheses, expected: Floats) -> Integers:
 
 
 def has_texts(table: Table | None, questions: Sequence[str]) -> bool:
-    """Whether a table has an article and a question for each of these ids."""
+    """Whether a table has an article and a question for any of these ids; what the others lack counts as unknown."""
     rows = (table.get(name) if table else None for name in questions)
-    return all(row is not None and row.context is not None and row.question is not None for row in rows)
+    return any(row is not None and row.context is not None and row.question is not None for row in rows)
 
 
 def check_installed() -> None:

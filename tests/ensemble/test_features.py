@@ -102,3 +102,8 @@ def test_question_features() -> None:
         expected = Clues(article, table[question].question or "").of(answer)
         np.testing.assert_array_equal(values[row, -len(CLUES) :], expected)
     np.testing.assert_array_equal(question_features(Hypotheses(pool), np.array([0, 2]), table)[1], values[[0, 2]])
+    for unknown in (Question(article, None), Question(None, "언제?"), None):
+        half = {"1": table["1"]} | ({"0": unknown} if unknown else {})
+        found_values = question_features(Hypotheses(pool), np.arange(3), half)[1]
+        assert np.isnan(found_values[0]).all()
+        np.testing.assert_array_equal(found_values[1:], values[1:])

@@ -10,7 +10,7 @@ from pools import Scored, pool_of, random_pool
 from kqa_lightning.ensemble import stacking
 from kqa_lightning.ensemble.consensus import F1Sum
 from kqa_lightning.ensemble.hypotheses import Hypotheses
-from kqa_lightning.ensemble.learning import OutOfFold, answers_at, out_of_fold
+from kqa_lightning.ensemble.learning import OutOfFold, answers_at, out_of_fold, train_for
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.stacking import SHORTLIST, Stacking, has_texts, shortlist, train_stacking
 from kqa_lightning.ensemble.strategies import combine
@@ -181,6 +181,18 @@ def test_articles_it_learned_with_are_needed(trained: Stacking, table: dict[str,
     assert not has_texts(table, ["0"])
     with pytest.raises(KQAError, match="with articles and questions and cannot choose without them"):
         trained.choose(hypotheses, table)
+
+
+def test_a_blank_question_costs_no_other_its_article(known: OutOfFold, trained: Stacking) -> None:
+    table = dict(known.table) | {"0": replace(known.table["0"], question=None)}
+    learned = train_for(replace(known, table=table), known.hypotheses.pool.questions, table)
+    assert learned.reads_articles
+    assert learned.scores[learned.learner] == pytest.approx(trained.scores[trained.learner], abs=0.02)
+    new = simulate(articles=10, seed=3)
+    asked = dict(new.table) | {"7": Question("글", None)}
+    plain, blank = (trained.choose(new.hypotheses, one) for one in (new.table, asked))
+    others = np.arange(len(plain)) != 7
+    np.testing.assert_array_equal(plain[others], blank[others])
 
 
 def test_one_article_is_too_few() -> None:
