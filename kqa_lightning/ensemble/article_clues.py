@@ -90,8 +90,8 @@ class Clues:
 
 def _starts_word(answer: str, spaced: str) -> bool:
     """Whether an answer begins a word of a sentence, and a number in it is a whole one: 3 is none in 30명."""
-    ends = r"(?!\d)" if answer[-1:].isdigit() else ""
-    return bool(re.search(f" {re.escape(answer)}{ends}", spaced))
+    starts, size = _starts(f" {answer}", spaced), len(answer) + 1
+    return any(not (answer[-1].isdigit() and spaced[start + size].isdigit()) for start in starts)
 
 
 @lru_cache(maxsize=256)  # the questions on one article mostly follow each other
