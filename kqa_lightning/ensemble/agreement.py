@@ -15,7 +15,8 @@ class Agreement:
 
     Attributes:
         patterns: {votes of each distinct answer, most first: number of questions}, agreement first.
-        shares: {two models: share of the questions to which they give the same normalised answer}.
+        shares: {two models: share of the questions to which they give the same normalised answer};
+            two abstentions are no answer that they share.
     """
 
     patterns: dict[tuple[int, ...], int]
@@ -38,7 +39,7 @@ def measure_agreement(predictions: Mapping[str, Mapping[str, str]]) -> Agreement
     return Agreement(
         patterns=dict(sorted(patterns.items(), reverse=True)),
         shares={
-            (one, other): sum(a == b for a, b in zip(columns[one], columns[other], strict=True)) / len(first)
+            (one, other): sum(a == b != "" for a, b in zip(columns[one], columns[other], strict=True)) / len(first)
             for one, other in combinations(columns, 2)
         },
     )

@@ -66,7 +66,7 @@ class Clues:
         return [
             in_question,
             1.0,
-            float(any(f" {answer}" in self._article.spaced[place] for place in holding)),
+            float(any(_starts_word(answer, self._article.spaced[place]) for place in holding)),
             float(sum(counts)),
             best / len(counts),
             self._nearness[best],
@@ -86,6 +86,12 @@ class Clues:
         most = max(self._article.rarity[pair] for pair in known)
         spots = [sentence.find(pair) for pair in known if self._article.rarity[pair] == most]
         return float(min(abs(start - spot) for start in _starts(text, sentence) for spot in spots))
+
+
+def _starts_word(answer: str, spaced: str) -> bool:
+    """Whether an answer begins a word of a sentence, and a number in it is a whole one: 3 is none in 30명."""
+    starts, size = _starts(f" {answer}", spaced), len(answer) + 1
+    return any(not (answer[-1].isdigit() and spaced[start + size].isdigit()) for start in starts)
 
 
 @lru_cache(maxsize=256)  # the questions on one article mostly follow each other

@@ -114,7 +114,10 @@ def mark(
     """
     questions = list(next(iter(predictions.values())))
     systems = [[by_id[question] for question in questions] for by_id in (*predictions.values(), *rules.values())]
-    marks = mark_answers(systems, [gold[question] for question in questions])
+    golds = [gold[question] for question in questions]
+    has_more = pool is not None and pool.rank.any()
+    table = AnswerTable(chain(*systems, *golds, pool.answers if pool and has_more else ()))
+    marks = mark_answers(systems, golds, table)
     models = marks[: len(predictions)]
     return EnsembleMarks(
         models=dict(zip(predictions, models, strict=True)),
@@ -123,24 +126,33 @@ def mark(
             np.max([model.char_f1 for model in models], axis=0),
             np.max([model.exact_match for model in models], axis=0),
         ),
-        candidate_oracle=mark_best(pool, gold) if pool is not None and pool.rank.any() else None,
+        candidate_oracle=mark_best(pool, gold, table) if pool and has_more else None,
     )
 
 
-def mark_best(pool: CandidatePool, gold: Mapping[str, Sequence[str]]) -> Marks:
-    """The scores of the best of all candidates to each question, in the pool's order; ``gold`` as in `mark`."""
+def mark_best(pool: CandidatePool, gold: Mapping[str, Sequence[str]], table: AnswerTable | None = None) -> Marks:
+    """The scores of the best of all candidates to each question, in the pool's order.
+
+    Args:
+        pool: the candidates.
+        gold: as in `mark`.
+        table: as in `mark_answers`.
+    """
     golds = [gold[pool.questions[place]] for place in pool.question]
-    marks = mark_answers([pool.answers], golds)[0]
+    marks = mark_answers([pool.answers], golds, table)[0]
     starts = np.searchsorted(pool.question, np.arange(len(pool.questions)))
     return Marks(*(np.maximum.reduceat(values, starts) for values in (marks.char_f1, marks.exact_match)))
 
 
-def mark_answers(systems: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]) -> list[Marks]:
+def mark_answers(
+    systems: Sequence[Sequence[str]], gold: Sequence[Sequence[str]], table: AnswerTable | None = None
+) -> list[Marks]:
     """Score several lists of answers to the same questions.
 
     Args:
         systems: lists of one answer a question.
         gold: of each question its gold answers, of which the best counts.
+        table: of answers with all of these among them, where there is one already.
 
     Raises:
         ValueError: a question has no gold answer.
@@ -148,7 +160,7 @@ def mark_answers(systems: Sequence[Sequence[str]], gold: Sequence[Sequence[str]]
     counts = [len(answers) for answers in gold]
     if not all(counts):
         raise ValueError("no gold answer to compare with: leave such a question out of the score")
-    table = AnswerTable(chain(*systems, *gold))
+    table = table or AnswerTable(chain(*systems, *gold))
     golds, starts = table.numbers(chain(*gold)), np.cumsum([0, *counts[:-1]])
     marks = []
     for answers in systems:

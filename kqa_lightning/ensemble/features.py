@@ -13,8 +13,9 @@ from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.weighted import probabilities
 
 UNITS = {
-    "money": re.compile(r"(?:원|달러|엔|유로|위안)$"),
-    "percent": re.compile(r"(?:%|퍼센트|포인트|%p|배)$"),
+    # After a number only: 직원, 병원 and 선배 are none.
+    "money": re.compile(r"[\d십백천만억조]\s*(?:여\s*)?(?:원|달러|엔|유로|위안)$"),
+    "percent": re.compile(r"(?:%p?|퍼센트|(?<!\w)포인트|[\d십백천만]\s*(?:포인트|배)|(?:^|\s)[두세네]\s*배)$"),
     "date": re.compile(r"\d\s*(?:년|월|일|분기|시|세기)$"),
     "count": re.compile(r"\d\s*[만천백억조여]*\s*(?:명|개|곳|건|대|번|회|차례|가지|톤|채|가구|위|살|세)$"),
 }
@@ -31,7 +32,7 @@ def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
     own = hypotheses.masses(probabilities(pool, shared=False))
     by_model = hypotheses.agreement(np.hstack([shares, own]))
     count = len(pool.models)
-    votes = hypotheses.masses((pool.rank == 0).astype(np.float64))
+    votes = hypotheses.votes
     # An answer agrees wholly with itself, which says nothing: what is left is its agreement with the others.
     others = (by_model[:, :count] - np.where(hypotheses.is_empty[:, None], 0, shares)).sum(axis=1)
     sure = by_model[:, count:].sum(axis=1)
@@ -81,23 +82,25 @@ def question_features(
 ) -> tuple[list[str], Floats]:
     """The kind of question and the answer's place in the article; as `numeric_features`.
 
+    A row whose article or question is not known has NaN throughout.
+
     Args:
         hypotheses: the answers.
         rows: the places of those asked for, (rows,), ascending.
-        table: article and question of every question of the pool.
+        table: article and question of the pool's questions, as far as they are known.
     """
     pool, texts = hypotheses.pool, hypotheses.table.texts
-    kinds, clues = [], []
     numbers = hypotheses.number[rows]
+    values = np.full((len(rows), len(KINDS) + len(CLUES)), np.nan)
     places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
     for place, start, count in zip(places, starts, counts, strict=True):
-        row = table[pool.questions[place]]
-        question = row.question or ""
-        kinds += [question_kind(question)] * count
-        found = Clues(row.context or "", question)
-        clues += [found.of(texts[number]) for number in numbers[start : start + count]]
-    asks = np.array(kinds)[:, None] == np.arange(len(KINDS))
-    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asks, np.array(clues)])
+        row = table.get(pool.questions[place])
+        if row is None or row.context is None or row.question is None:
+            continue
+        its, found = slice(start, start + count), Clues(row.context, row.question)
+        values[its, : len(KINDS)] = np.arange(len(KINDS)) == question_kind(row.question)
+        values[its, len(KINDS) :] = [found.of(texts[number]) for number in numbers[its]]
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], values
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:

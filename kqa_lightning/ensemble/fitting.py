@@ -7,7 +7,7 @@ import numpy as np
 
 from kqa_lightning.ensemble.hypotheses import TIE, Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats
-from kqa_lightning.ensemble.weighted import Weighted, probabilities
+from kqa_lightning.ensemble.weighted import Weighted, masses_of
 
 # Doublings either way, the plain one first: of settings that do equally well the first is taken.
 TEMPERATURES = (1.0, 2.0, 0.5, 4.0, 0.25, 8.0, 0.125, 16.0)
@@ -43,11 +43,8 @@ def fit_weighted(hypotheses: Hypotheses, marks: Floats, weights: Mapping[str, fl
     chosen = models if weights is None else dict(weights)
     if weights is None and not any(models.values()):
         chosen = {}  # models that get nothing right are all alike
-    column = np.array([chosen.get(name, 1.0) for name in models])
-    pool, settings = hypotheses.pool, [(shared, heat) for shared in (True, False) for heat in TEMPERATURES]
-    masses = np.stack(
-        [hypotheses.masses(probabilities(pool, heat, shared)) @ column for shared, heat in settings], axis=1
-    )
+    settings = [(shared, heat) for shared in (True, False) for heat in TEMPERATURES]
+    masses = np.stack([masses_of(hypotheses, chosen, heat, shared) for shared, heat in settings], axis=1)
     agreement = hypotheses.agreement(masses)
     scores = [
         float(marks[hypotheses.of[hypotheses.pick(agreement[:, place], masses[:, place])]].mean())

@@ -5,6 +5,7 @@ its surface form.
 """
 
 from collections.abc import Iterator
+from functools import cached_property
 
 import numpy as np
 
@@ -26,6 +27,10 @@ class Hypotheses:
         starts: of each question the place of its first hypothesis, (questions,).
         of: of each candidate its hypothesis, (candidates,).
         is_empty: whether nothing is left of it after normalisation: an abstention, (hypotheses,).
+
+    Args:
+        pool: the candidates.
+        table: of answers with all of the pool's among them, where there is one already.
     """
 
     def __init__(self, pool: CandidatePool, table: AnswerTable | None = None) -> None:
@@ -47,6 +52,11 @@ class Hypotheses:
     def __len__(self) -> int:
         """The number of hypotheses."""
         return len(self.first)
+
+    @cached_property
+    def votes(self) -> Floats:
+        """Whether each hypothesis is the own answer of each model, 0 or 1, (hypotheses, models)."""
+        return self.masses((self.pool.rank == 0).astype(np.float64))
 
     def masses(self, weights: Floats) -> Floats:
         """The weights of the candidates, (candidates,), added up by hypothesis and model: (hypotheses, models)."""

@@ -4,6 +4,7 @@ Everything is text: an answer ``NA`` stays ``NA``, an id ``001`` stays ``001``. 
 """
 
 import os
+import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
@@ -62,16 +63,27 @@ def read_all_predictions(sources: Mapping[str, Path]) -> dict[str, dict[str, str
 def check_same_ids(path: Path, ids: Iterable[str], other_path: Path, other_ids: Iterable[str]) -> None:
     """Refuse two files that answer different questions; the order does not matter."""
     ours, theirs = dict.fromkeys(ids), dict.fromkeys(other_ids)
+    only = {
+        path: [question for question in ours if question not in theirs],
+        other_path: [question for question in theirs if question not in ours],
+    }
+    # Ids that look the same are shown with every character that cannot be seen.
+    alike = bool(set(map(_seen, only[path])) & set(map(_seen, only[other_path])))
     differences = [
-        f"only in {file}: {first_few(missing)}"
-        for file, missing in (
-            (path, [question for question in ours if question not in theirs]),
-            (other_path, [question for question in theirs if question not in ours]),
-        )
+        f"only in {file}: {first_few(map(ascii, missing) if alike else missing)}"
+        for file, missing in only.items()
         if missing
     ]
     if differences:
+        if alike:
+            differences.append("some differ only in what cannot be seen")
         raise KQAError(f"{path} and {other_path} answer different questions; {'; '.join(differences)}")
+
+
+def _seen(text: str) -> str:
+    """A text without what cannot be seen of it: white space, signs of no width, how its characters are composed."""
+    plain = unicodedata.normalize("NFKC", text)
+    return "".join(character for character in plain if character.isprintable() and not character.isspace())
 
 
 def check_output(output: Path, inputs: Sequence[Path], flag: str = "--output") -> None:

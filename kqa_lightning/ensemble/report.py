@@ -45,8 +45,12 @@ def report_data(
     articles = list(dict.fromkeys(context for context in contexts.values() if context))
     numbers = {context: number for number, context in enumerate(articles)}
     answers = [[by_id[one] for by_id in predictions.values()] for one in asked]
-    pairs = _pairwise(answers, len(predictions))
-    marks = _gold_marks([*predictions.values(), *rules.values()], asked, gold)
+    systems = [[by_id[one] for one in asked] for by_id in (*predictions.values(), *rules.values())]
+    golds = None if gold is None or not asked else [gold[one] for one in asked]
+    compared = AnswerTable(chain(*systems, *(golds or ())))
+    pairs = _pairwise(answers, len(predictions), compared)
+    # F1 with gold of each system's answers, (questions, systems).
+    marks = None if golds is None else np.stack([one.char_f1 for one in mark_answers(systems, golds, compared)], axis=1)
     questions = []
     for row, one in enumerate(asked):
         chosen = [by_id[one] for by_id in rules.values()]
@@ -60,8 +64,7 @@ def report_data(
                 "answers": given,
                 "pattern": format_pattern(vote_pattern(given)),
                 "pairs": _rounded(pairs[row]),
-                # A strategy's answer is mostly one of the models', which its place says in fewer bytes.
-                "chosen": [given.index(answer) if answer in given else answer for answer in chosen],
+                "chosen": [_givers(answer, given) for answer in chosen],
                 "split": len(set(map(normalize_answer, chosen))) > 1,
                 "gold": None if gold is None else list(gold[one]),
                 "f1": [] if own is None else _rounded(own),
@@ -95,22 +98,17 @@ def write_report(output: Path, data: Mapping[str, Any]) -> None:
         raise KQAError(f"--report {output}: cannot be written ({error.strerror or error})") from error
 
 
-def _pairwise(answers: Sequence[Sequence[str]], models: int) -> Floats:
+def _givers(answer: str, given: Sequence[str]) -> list[int] | str:
+    """The places of the models that gave an answer, equal after normalisation; the answer itself if none did."""
+    normalized = normalize_answer(answer)
+    return [place for place, one in enumerate(given) if normalize_answer(one) == normalized] or answer
+
+
+def _pairwise(answers: Sequence[Sequence[str]], models: int, table: AnswerTable) -> Floats:
     """F1 of each two answers to a question, (questions, pairs): of models 0 and 1, 0 and 2, …, 1 and 2, …"""
-    table = AnswerTable(chain(*answers))
     numbers = table.numbers(chain(*answers)).reshape(-1, models)
     first, second = np.array(list(combinations(range(models), 2))).T
     return table.f1(numbers[:, first].ravel(), numbers[:, second].ravel()).reshape(-1, len(first))
-
-
-def _gold_marks(
-    systems: Sequence[Mapping[str, str]], asked: Sequence[str], gold: Mapping[str, Sequence[str]] | None
-) -> Floats | None:
-    """F1 with gold of each system's answers, (questions, systems)."""
-    if gold is None or not asked:
-        return None
-    marks = mark_answers([[by_id[one] for one in asked] for by_id in systems], [gold[one] for one in asked])
-    return np.stack([system.char_f1 for system in marks], axis=1)
 
 
 def _rounded(values: Floats) -> list[float]:

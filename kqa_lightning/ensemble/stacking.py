@@ -17,7 +17,6 @@ from kqa_lightning.ensemble.features import numeric_features, question_features,
 from kqa_lightning.ensemble.hypotheses import TIE, Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats, Integers
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.weighted import probabilities
 from kqa_lightning.errors import KQAError
 
 FOLDS = 5
@@ -56,7 +55,7 @@ class Stacking:
 
         Args:
             hypotheses: the answers of the models that it learned from.
-            table: article and question of every question, where it reads them.
+            table: articles and questions, where it reads them, as far as they are known.
 
         Raises:
             KQAError: the answers are those of other models, or it knows articles and there are none.
@@ -66,8 +65,7 @@ class Stacking:
             raise KQAError(f"stacking was learned from {learned} and cannot choose among answers of {given}")
         if self.reads_articles and not has_texts(table, hypotheses.pool.questions):
             raise KQAError("stacking was learned with articles and questions and cannot choose without them")
-        rows = shortlist(hypotheses)
-        values = feature_matrix(hypotheses, rows, table if self.reads_articles else None)
+        rows, values = look_closely(hypotheses, table if self.reads_articles else None)
         return _pick(hypotheses, rows, self.regression.predict(values))
 
 
@@ -84,7 +82,7 @@ def train_stacking(
         hypotheses: out-of-fold answers.
         marks: of each hypothesis its character F1 with gold, (hypotheses,).
         articles: of each question the number of its article.
-        table: article and question of every question; without it nothing is learned from them.
+        table: articles and questions, as far as they are known; without it nothing is learned from them.
         seed: of the regressions; the same seed gives the same choices.
 
     Raises:
@@ -99,13 +97,8 @@ def train_stacking(
     count = len(np.unique(article_of[learned]))
     if count < 2:
         raise KQAError("stacking learns from the questions on two articles or more; there is one")
-    rows = shortlist(hypotheses)
-    rows = rows[learned[hypotheses.question[rows]]]
-    values, targets, groups = (
-        feature_matrix(hypotheses, rows, table),
-        marks[rows],
-        article_of[hypotheses.question[rows]],
-    )
+    rows, values = look_closely(hypotheses, table, learned)
+    targets, groups = marks[rows], article_of[hypotheses.question[rows]]
     parts = list(GroupKFold(min(FOLDS, count)).split(values, groups=groups))
     scores = {}
     for name, regression in _regressions(seed).items():
@@ -119,43 +112,54 @@ def train_stacking(
     return Stacking(hypotheses.pool.models, table is not None, count, best, scores, regression)
 
 
-def shortlist(hypotheses: Hypotheses) -> Integers:
-    """The answers among which stacking chooses: the models' own, and those that agree best with all candidates.
+def look_closely(
+    hypotheses: Hypotheses, table: Table | None, questions: NDArray[np.bool_] | None = None
+) -> tuple[Integers, Floats]:
+    """The answers among which stacking chooses, and all that is known of them.
+
+    Args:
+        hypotheses: the answers.
+        table: articles and questions, as far as they are known, if these are to be used.
+        questions: whether each question is asked for, (questions,); all if not given.
+
+    Returns:
+        The places of the answers, ascending, (rows,), and their features, (rows, columns); NaN is what is not known.
+    """
+    names, numeric = numeric_features(hypotheses)
+    rows = shortlist(hypotheses, numeric[:, names.index("expected F1")])
+    if questions is not None:
+        rows = rows[questions[hypotheses.question[rows]]]
+    parts = [numeric[rows], text_features(hypotheses, rows)[1]]
+    if table is not None:
+        parts.append(question_features(hypotheses, rows, table)[1])
+    return rows, np.hstack(parts)
+
+
+def shortlist(hypotheses: Hypotheses, expected: Floats) -> Integers:
+    """The models' own answers, and those that agree best with all candidates.
 
     Of those that no model gives as its own, as many as make `SHORTLIST` answers a question. To learn the place of
     every one of eight candidates of three models in its article takes a minute for 100,000 questions, and the
     others are hardly ever right.
 
+    Args:
+        hypotheses: the answers.
+        expected: their agreement with all candidates, (hypotheses,).
+
     Returns:
         Their places, ascending.
     """
-    pool = hypotheses.pool
-    expected = hypotheses.agreement(hypotheses.masses(probabilities(pool))).sum(axis=1)
-    own = hypotheses.masses((pool.rank == 0).astype(np.float64)).sum(axis=1) > 0
+    own = hypotheses.votes.sum(axis=1) > 0
     order = np.lexsort((-expected, ~own, hypotheses.question))
     place = np.empty_like(order)
     place[order] = np.arange(len(order)) - hypotheses.starts[hypotheses.question[order]]
     return np.flatnonzero(own | (place < SHORTLIST))
 
 
-def feature_matrix(hypotheses: Hypotheses, rows: Integers, table: Table | None) -> Floats:
-    """All that is known of some hypotheses, (rows, columns); NaN is what is not known.
-
-    Args:
-        hypotheses: the answers.
-        rows: the places of those asked for, (rows,), ascending.
-        table: article and question of every question, if these are to be used.
-    """
-    parts = [numeric_features(hypotheses)[1][rows], text_features(hypotheses, rows)[1]]
-    if table is not None:
-        parts.append(question_features(hypotheses, rows, table)[1])
-    return np.hstack(parts)
-
-
 def has_texts(table: Table | None, questions: Sequence[str]) -> bool:
-    """Whether a table has an article and a question for each of these ids."""
+    """Whether a table has an article and a question for any of these ids; what the others lack counts as unknown."""
     rows = (table.get(name) if table else None for name in questions)
-    return all(row is not None and row.context is not None and row.question is not None for row in rows)
+    return any(row is not None and row.context is not None and row.question is not None for row in rows)
 
 
 def check_installed() -> None:
@@ -203,5 +207,4 @@ def _sample(articles: Integers, seed: int) -> NDArray[np.bool_]:
 def _pick(hypotheses: Hypotheses, rows: Integers, predicted: Floats) -> Integers:
     scores = np.full(len(hypotheses), -np.inf)
     scores[rows] = predicted
-    votes = hypotheses.masses((hypotheses.pool.rank == 0).astype(np.float64)).sum(axis=1)
-    return hypotheses.pick(scores, votes)
+    return hypotheses.pick(scores, hypotheses.votes.sum(axis=1))

@@ -10,6 +10,7 @@ from kqa_lightning.ensemble.text_tables import format_table
 
 ORACLE = "best of the answers"
 CANDIDATE_ORACLE = "best of all candidates"
+FEW = 20  # of fewer articles, percentiles make narrower intervals than they should
 
 
 def format_summary(
@@ -78,11 +79,12 @@ def format_agreement(agreement: Agreement, models: Sequence[str]) -> str:
 
 def _describe(comparison: Comparison, has_articles: bool) -> str:
     draws = f"intervals from {comparison.resamples} draws"
+    few = f"; fewer than {FEW} are too few: the intervals look surer than they are" if comparison.articles < FEW else ""
     if has_articles:
-        return f"{draws} of {comparison.articles} articles"
+        return f"{draws} of {comparison.articles} articles{few}"
     return (
         f"{draws} of single questions, too narrow where some share an article:"
-        " --table TABLE (id, context) names the articles"
+        f" --table TABLE (id, context) names the articles{few}"
     )
 
 

@@ -30,12 +30,12 @@ def count_votes(answers: Sequence[str]) -> dict[str, list[int]]:
 def vote_pattern(answers: Sequence[str]) -> tuple[int, ...]:
     """How the votes are spread: the votes of each distinct answer, most first, filled with zeros to one a model.
 
-    An abstention is no vote, so that a pattern can add up to less than the number of models.
+    An abstention is no vote, so that a pattern can add up to less than the number of models, or to nothing.
 
-    >>> vote_pattern(["25명", "1710명", "25명."]), vote_pattern(["25명", "", "25명"])
-    ((2, 1, 0), (2, 0, 0))
+    >>> vote_pattern(["25명", "1710명", "25명."]), vote_pattern(["25명", "", "25명"]), vote_pattern(["", ""])
+    ((2, 1, 0), (2, 0, 0), (0, 0))
     """
-    votes = sorted((len(places) for places in count_votes(answers).values()), reverse=True)
+    votes = sorted((len(places) for answer, places in count_votes(answers).items() if answer), reverse=True)
     return (*votes, *[0] * (len(answers) - len(votes)))
 
 

@@ -44,9 +44,34 @@ class Weighted:
         """
         pool = hypotheses.pool
         check_weights(self.weights, pool.models)
-        weights = np.array([self.weights.get(name, 1.0) for name in pool.models])
-        masses = hypotheses.masses(probabilities(pool, self.temperature, self.shared)) @ weights
+        masses = masses_of(hypotheses, self.weights, self.temperature, self.shared)
         return hypotheses.pick(hypotheses.agreement(masses[:, None])[:, 0], masses)
+
+
+def masses_of(
+    hypotheses: Hypotheses, weights: Mapping[str, float], temperature: float = 1.0, shared: bool = True
+) -> Floats:
+    """The mass of each hypothesis, in units of the likeliest answer to its question, (hypotheses,).
+
+    Only the ratios within a question matter, but `Hypotheses.pick` takes small differences for rounding: without
+    this unit unlikely answers, or small weights, would all tie.
+
+    Args:
+        hypotheses: the answers.
+        weights: of the models; one that is not named weighs 1.
+        temperature: divides the log-probabilities.
+        shared: whether the candidates of a model to a question share its weight.
+    """
+    pool = hypotheses.pool
+    by_model = np.array([weights.get(name, 1.0) for name in pool.models])
+    logs = np.full(len(by_model), -np.inf)
+    np.log(by_model, out=logs, where=by_model > 0)
+    powers = log_probabilities(pool, temperature, shared) + logs[pool.model]
+    powers[hypotheses.is_empty[hypotheses.of]] = -np.inf  # an abstention has no mass, and is no unit for others
+    highest = np.full(len(pool.questions), -np.inf)
+    np.maximum.at(highest, pool.question, powers)
+    highest[np.isneginf(highest)] = 0.0
+    return hypotheses.masses(np.exp(powers - highest[pool.question])).sum(axis=1)
 
 
 def probabilities(pool: CandidatePool, temperature: float = 1.0, shared: bool = True) -> Floats:
@@ -59,18 +84,21 @@ def probabilities(pool: CandidatePool, temperature: float = 1.0, shared: bool = 
         temperature: divides the log-probabilities.
         shared: whether those of a model to a question add up to 1.
     """
+    return np.exp(log_probabilities(pool, temperature, shared))
+
+
+def log_probabilities(pool: CandidatePool, temperature: float = 1.0, shared: bool = True) -> Floats:
+    """The logarithm of `probabilities`, which keeps apart what is too small for a float."""
     groups = pool.question * len(pool.models) + pool.model
     count = int(groups.max()) + 1
     unknown = np.bincount(groups, np.isnan(pool.logprob_sum), minlength=count) > 0
-    logprobs = np.where(unknown[groups], 0.0, pool.logprob_sum)
-    highest = np.zeros(count)
-    if shared:  # the highest becomes 0, so that none of them is too small for a float
-        highest = np.full(count, -np.inf)
-        np.maximum.at(highest, groups, logprobs)
-    own = np.exp((logprobs - highest[groups]) / temperature)
+    logprobs = np.where(unknown[groups], 0.0, pool.logprob_sum) / temperature
     if not shared:
-        return own / np.where(unknown[groups], np.bincount(groups, minlength=count)[groups], 1)
-    return own / np.bincount(groups, own, minlength=count)[groups]
+        return logprobs - np.where(unknown[groups], np.log(np.bincount(groups, minlength=count)[groups]), 0.0)
+    highest = np.full(count, -np.inf)  # becomes 0, so that not all of them are too small for a float
+    np.maximum.at(highest, groups, logprobs)
+    logprobs -= highest[groups]
+    return logprobs - np.log(np.bincount(groups, np.exp(logprobs), minlength=count)[groups])
 
 
 def check_weights(weights: Mapping[str, float], models: Sequence[str], flag: str = "--weights") -> None:

@@ -34,6 +34,13 @@ def test_occurrences_and_words() -> None:
     assert clues("람전자")["is whole word"] == 0 and clues("가람")["is whole word"] == 1
 
 
+def test_a_part_of_a_number_is_no_word() -> None:
+    article = "참석자는 30명이고 3일 왔다."
+    whole = {answer: Clues(article, "?").of(answer)[CLUES.index("is whole word")] for answer in ("3", "30", "30명")}
+    assert whole == {"3": 1, "30": 1, "30명": 1}
+    assert Clues("참석자는 30명이다.", "?").of("3")[CLUES.index("is whole word")] == 0
+
+
 def test_distance_counts_the_characters_between() -> None:
     found = dict(zip(CLUES, Clues("가나 다라 마바 사아", "가나는?").of("마바"), strict=True))
     assert found["distance"] == 4  # 가나다라

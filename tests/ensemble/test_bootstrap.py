@@ -59,6 +59,29 @@ def test_the_spread_is_that_of_new_samples() -> None:
     assert alone < 0.8 * resample_means(values, articles, resamples=400).std()
 
 
+def test_intervals_are_those_between_the_outer_fortieths() -> None:
+    values, articles = grouped_scores(2, 40)
+    marks = make_marks({"a": values[0].tolist(), "b": (values[0] ** 2).tolist()}, {"rule": values[0][::-1].tolist()})
+    comparison = compare(marks, articles, resamples=1000, seed=5)
+    systems = np.stack([values[0], values[0] ** 2, values[0][::-1]])
+    drawn = resample_means(systems, articles, resamples=1000, seed=5)
+    for means, found in zip(
+        drawn, (comparison.models["a"], comparison.models["b"], comparison.rules["rule"]), strict=True
+    ):
+        for sample, interval in ((means, found.interval), (means - drawn[0], found.difference_interval)):
+            assert [interval.low, interval.high] == pytest.approx(np.percentile(sample, [2.5, 97.5]), abs=1e-12)
+
+
+def test_the_truth_lies_in_the_interval_nineteen_times_in_twenty() -> None:
+    truth = float(grouped_scores(9, 50_000)[0].mean())
+    held = 0
+    for seed in range(400):
+        values, articles = grouped_scores(20_000 + seed, 60)
+        interval = compare(make_marks({"a": values[0].tolist()}), articles, resamples=400).models["a"].interval
+        held += interval.low <= truth <= interval.high
+    assert 0.91 <= held / 400 <= 0.98  # 0.95, less what percentiles lose on few articles
+
+
 def test_differences_are_paired() -> None:
     generator = np.random.default_rng(1)
     best = generator.random(300)

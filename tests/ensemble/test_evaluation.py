@@ -6,14 +6,17 @@ import pkgutil
 import random
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
+import numpy as np
 import pytest
 from pools import random_pool
 
 import kqa_lightning.ensemble
-from kqa_lightning.ensemble import Score, combine, evaluate, make_strategies
+from kqa_lightning.ensemble import Score, combine, evaluate, evaluation, make_strategies
 from kqa_lightning.ensemble.evaluation import mark, mark_answers, mark_best
+from kqa_lightning.ensemble.pairwise import AnswerTable
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics.functional import char_f1, exact_match
 
@@ -64,6 +67,24 @@ def test_marks_equal_the_pure_functions() -> None:
     for answers, marks in zip(systems, mark_answers(systems, gold), strict=True):
         assert marks.char_f1.tolist() == [char_f1(one, golds) for one, golds in zip(answers, gold, strict=True)]
         assert marks.exact_match.tolist() == [exact_match(one, golds) for one, golds in zip(answers, gold, strict=True)]
+
+
+def test_answers_are_normalised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    pool = random_pool(50, models=3, most=4, seed=22)
+    gold, predictions = {name: ["가나"] for name in pool.questions}, pool.first_answers()
+    separately = [*mark_answers([list(one.values()) for one in predictions.values()], [["가나"]] * 50)]
+    best, tables = mark_best(pool, gold), []
+
+    def counted(answers: Iterable[str]) -> AnswerTable:
+        tables.append(AnswerTable(answers))
+        return tables[-1]
+
+    monkeypatch.setattr(evaluation, "AnswerTable", counted)
+    marks = mark(predictions, {"first": predictions["m0"]}, gold, pool)
+    assert len(tables) == 1 and marks.candidate_oracle
+    for one, other in zip([*marks.models.values(), marks.candidate_oracle], [*separately, best], strict=True):
+        np.testing.assert_array_equal(one.char_f1, other.char_f1)
+        np.testing.assert_array_equal(one.exact_match, other.exact_match)
 
 
 def test_questions_without_gold_are_no_zeros() -> None:

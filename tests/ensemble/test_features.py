@@ -39,6 +39,9 @@ def test_numeric_features_by_hand() -> None:
     np.testing.assert_array_equal(found["sum of b"], [-1.0, math.nan, math.nan])
     np.testing.assert_array_equal(found["sum of c"], [math.nan] * 3)
     np.testing.assert_array_equal(found["rank of c"], [-1, math.nan, 0])
+    np.testing.assert_allclose(found["mean of a"], [-0.5 / 3, -2.0 / 5, math.nan])  # pool_of divides by the length
+    np.testing.assert_allclose(found["mean of b"], [-1.0 / 5, math.nan, math.nan])
+    np.testing.assert_array_equal(found["mean of c"], [math.nan] * 3)
     assert found["expected F1, lead"][0] == 0 and found["expected F1, lead"][2] < 0
 
 
@@ -75,6 +78,19 @@ def test_text_features() -> None:
     assert units == [[1, 0, 0, 0], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1], [0, 0, 0, 0]]
 
 
+@pytest.mark.parametrize(
+    ("answer", "unit"),
+    [
+        *((answer, "money") for answer in ("3,500원", "955억 원", "100만 달러", "20여 원", "5천만원")),
+        *((answer, "percent") for answer in ("3.5%", "0.2%p", "두 배", "3배", "12퍼센트", "0.5 포인트", "1.5%포인트")),
+        *((answer, "") for answer in ("직원", "병원", "위원", "대학원", "선배", "재배", "지원")),
+    ],
+)
+def test_units_follow_numbers(answer: str, unit: str) -> None:
+    found = columns(text_features(Hypotheses(single({"a": [answer], "b": [answer]})), np.arange(1)))
+    assert [name for name in ("money", "percent") if found[name][0]] == ([unit] if unit else [])
+
+
 def test_question_features() -> None:
     pool = single({"a": ["3일", "가람"], "b": ["'3일'", "없음"]})
     article = "가람은 3일 문을 열었다. 가람은 새 이름이다."
@@ -86,3 +102,8 @@ def test_question_features() -> None:
         expected = Clues(article, table[question].question or "").of(answer)
         np.testing.assert_array_equal(values[row, -len(CLUES) :], expected)
     np.testing.assert_array_equal(question_features(Hypotheses(pool), np.array([0, 2]), table)[1], values[[0, 2]])
+    for unknown in (Question(article, None), Question(None, "언제?"), None):
+        half = {"1": table["1"]} | ({"0": unknown} if unknown else {})
+        found_values = question_features(Hypotheses(pool), np.arange(3), half)[1]
+        assert np.isnan(found_values[0]).all()
+        np.testing.assert_array_equal(found_values[1:], values[1:])

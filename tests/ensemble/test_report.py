@@ -74,7 +74,7 @@ def test_worked_by_hand() -> None:
         "answers": ["가나", "'가나'", "가"],
         "pattern": "2:1:0",
         "pairs": [1.0, 0.6667, 0.6667],
-        "chosen": [0, 0],
+        "chosen": [[0, 1], [0, 1]],
         "split": False,
         "gold": ["가나"],
         "f1": [1.0, 1.0, 0.6667],
@@ -82,7 +82,7 @@ def test_worked_by_hand() -> None:
         "stake": pytest.approx(1 / 3),
     }
     assert (two["article"], two["question"], two["pattern"]) == (0, None, "1:1:1")
-    assert (two["chosen"], two["split"], two["gold"]) == ([0, "새 답"], True, ["14일", "열"])
+    assert (two["chosen"], two["split"], two["gold"]) == ([[0], "새 답"], True, ["14일", "열"])
     assert (two["f1"], two["chosenF1"], two["stake"]) == ([0.0, 1.0, 0.6], [0.0, 0.0], 1.0)
     assert (three["article"], three["pattern"], three["pairs"]) == (-1, "2:0:0", [0.0, 0.0, 1.0])
 
@@ -95,6 +95,15 @@ def test_without_gold_and_articles() -> None:
         for question in data["questions"]
     ]
     assert all((q["gold"], q["f1"], q["article"]) == (None, [], -1) for q in data["questions"])
+
+
+def test_choices_that_are_equal_after_normalisation_are_no_split() -> None:
+    predictions = {"a": {"1": "25명"}, "b": {"1": "1710명"}, "c": {"1": "25명."}}
+    rules = {"f1_sum": {"1": "25명"}, "stacking": {"1": "'25명'"}, "other": {"1": "1710명"}}
+    (question,) = report_data(predictions, rules, {})["questions"]
+    assert question["chosen"] == [[0, 2], [0, 2], [1]] and question["split"]
+    (question,) = report_data(predictions, {name: rules[name] for name in ("f1_sum", "stacking")}, {})["questions"]
+    assert not question["split"]
 
 
 def test_models_that_always_agree_leave_an_empty_page() -> None:

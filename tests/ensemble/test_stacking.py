@@ -10,7 +10,7 @@ from pools import Scored, pool_of, random_pool
 from kqa_lightning.ensemble import stacking
 from kqa_lightning.ensemble.consensus import F1Sum
 from kqa_lightning.ensemble.hypotheses import Hypotheses
-from kqa_lightning.ensemble.learning import OutOfFold, answers_at, out_of_fold
+from kqa_lightning.ensemble.learning import OutOfFold, answers_at, out_of_fold, train_for
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.stacking import SHORTLIST, Stacking, has_texts, shortlist, train_stacking
 from kqa_lightning.ensemble.strategies import combine
@@ -49,7 +49,9 @@ def test_the_shortlist_is_the_models_own_answers_and_those_that_agree_best() -> 
     hypotheses = Hypotheses(random_pool(60, models=3, most=8, seed=4))
     pool = hypotheses.pool
     share = probabilities(pool)
-    kept = set(shortlist(hypotheses).tolist())
+    expected = hypotheses.agreement(hypotheses.masses(share)).sum(axis=1)
+    kept = set(shortlist(hypotheses, expected).tolist())
+    assert stacking.look_closely(hypotheses, None)[0].tolist() == sorted(kept)  # the same from the features
     assert len(kept) < len(hypotheses)
     for question in range(60):
         its = np.flatnonzero(hypotheses.question == question).tolist()
@@ -121,6 +123,22 @@ def test_the_same_seed_gives_the_same_choices(known: OutOfFold, trained: Stackin
     np.testing.assert_array_equal(again.choose(new.hypotheses, new.table), trained.choose(new.hypotheses, new.table))
 
 
+def test_what_chooses_has_learned_from_every_article(known: OutOfFold, trained: Stacking) -> None:
+    rows, values = stacking.look_closely(known.hypotheses, known.table)
+    regression = stacking._regressions(0)[trained.learner].fit(values, known.marks[rows])
+    np.testing.assert_array_equal(trained.regression.predict(values), regression.predict(values))
+
+
+def test_agreement_is_computed_once(known: OutOfFold, trained: Stacking, monkeypatch: pytest.MonkeyPatch) -> None:
+    calls = []
+    agreement = Hypotheses.agreement
+    monkeypatch.setattr(Hypotheses, "agreement", lambda *args: calls.append(1) or agreement(*args))
+    trained.choose(known.hypotheses, known.table)
+    assert len(calls) == 1
+    train(known)
+    assert len(calls) == 2
+
+
 def test_nothing_leaks_between_questions_on_one_article() -> None:
     """Which of two answers is right is a matter of chance, the same for all ten paraphrases on an article."""
     chance = random.Random(6)
@@ -163,6 +181,18 @@ def test_articles_it_learned_with_are_needed(trained: Stacking, table: dict[str,
     assert not has_texts(table, ["0"])
     with pytest.raises(KQAError, match="with articles and questions and cannot choose without them"):
         trained.choose(hypotheses, table)
+
+
+def test_a_blank_question_costs_no_other_its_article(known: OutOfFold, trained: Stacking) -> None:
+    table = dict(known.table) | {"0": replace(known.table["0"], question=None)}
+    learned = train_for(replace(known, table=table), known.hypotheses.pool.questions, table)
+    assert learned.reads_articles
+    assert learned.scores[learned.learner] == pytest.approx(trained.scores[trained.learner], abs=0.02)
+    new = simulate(articles=10, seed=3)
+    asked = dict(new.table) | {"7": Question("글", None)}
+    plain, blank = (trained.choose(new.hypotheses, one) for one in (new.table, asked))
+    others = np.arange(len(plain)) != 7
+    np.testing.assert_array_equal(plain[others], blank[others])
 
 
 def test_one_article_is_too_few() -> None:

@@ -3,6 +3,8 @@
 import unicodedata
 from dataclasses import replace
 
+import pytest
+
 from kqa_lightning.ensemble.agreement import Agreement
 from kqa_lightning.ensemble.bootstrap import Comparison, Interval, Uncertainty
 from kqa_lightning.ensemble.evaluation import EnsembleScores, Score
@@ -24,7 +26,7 @@ COMPARISON = Comparison(
     },
     rules={"f1_sum": Uncertainty(NONE, 0.00252, NONE)},
     oracle=Uncertainty(Interval(1.0, 1.0), 0.1, Interval(0.05, 0.15)),
-    articles=2,
+    articles=20,
     resamples=4000,
 )
 AGREEMENT = Agreement(patterns={(2, 0): 2, (1, 1): 1}, shares={("젬마", "a"): 2 / 3})
@@ -32,7 +34,7 @@ AGREEMENT = Agreement(patterns={(2, 0): 2, (1, 1): 1}, shares={("젬마", "a"): 
 
 def test_the_whole_summary() -> None:
     assert format_summary(SCORES, COMPARISON, AGREEMENT, True, "f1_sum").splitlines() == [
-        "3 questions; intervals from 4000 draws of 2 articles",
+        "3 questions; intervals from 4000 draws of 20 articles",
         "",
         "                             char F1      95% interval  against 젬마     95% interval  exact match",
         "model   젬마                   90.00   [80.00, 100.00]                                       50.00",
@@ -47,6 +49,13 @@ def test_the_whole_summary() -> None:
         "same answer    젬마",
         "a            66.7 %",
     ]
+
+
+@pytest.mark.parametrize(("articles", "warned"), [(1, True), (19, True), (20, False)])
+def test_few_articles_make_no_sure_interval(articles: int, warned: bool) -> None:
+    for known in (True, False):
+        text = format_summary(SCORES, replace(COMPARISON, articles=articles), AGREEMENT, has_articles=known)
+        assert ("fewer than 20 are too few" in text.splitlines()[0]) is warned
 
 
 def test_without_articles_it_says_so() -> None:

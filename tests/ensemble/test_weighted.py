@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -32,6 +33,9 @@ def brute_force(pool: CandidatePool, question: int, weights: Mapping[str, float]
         chances = brute_force_probabilities([pool.logprob_sum[place] for place in its], heat, shared)
         masses |= {place: weights.get(name, 1.0) * chance for place, chance in zip(its, chances, strict=True)}
     texts = {place: normalize_answer(pool.answers[place]) for place in places}
+    # Only ratios matter: the likeliest answer is the unit, so that rounding below forgives none but rounding.
+    unit = max((mass for place, mass in masses.items() if texts[place]), default=0.0) or 1.0
+    masses = {place: mass / unit for place, mass in masses.items()}
 
     def rank(place: int) -> tuple[bool, float, float, int]:
         expected = math.fsum(mass * char_f1(texts[place], texts[other]) for other, mass in masses.items())
@@ -52,6 +56,33 @@ def test_equals_brute_force(models: int, most: int, missing: float) -> None:
     ):
         chosen = Weighted(weights, heat, shared).choose(hypotheses).tolist()
         assert chosen == [brute_force(pool, question, weights, heat, shared) for question in range(700)]
+
+
+@pytest.mark.parametrize(
+    ("weights", "heat", "unlikely"),
+    [({}, 0.125, 5.0), ({}, 1.0, 60.0), ({"m0": 1e-13, "m1": 3e-13, "m2": 1e-13}, 1.0, 0.0)],
+    ids=str,
+)
+def test_unlikely_answers_and_small_weights_do_not_all_tie(
+    weights: dict[str, float], heat: float, unlikely: float
+) -> None:
+    pool = random_pool(500, models=3, most=4, seed=17)
+    pool = replace(pool, logprob_sum=pool.logprob_sum - unlikely)
+    chosen = Weighted(weights, heat, shared=False).choose(Hypotheses(pool)).tolist()
+    assert chosen == [brute_force(pool, question, weights, heat, False) for question in range(500)]
+
+
+@pytest.mark.parametrize("unit", [1e-300, 1e-13, 1e307])
+def test_only_the_ratios_of_the_weights_matter(unit: float) -> None:
+    hypotheses = Hypotheses(random_pool(500, models=3, most=4, seed=18))
+    with np.errstate(all="raise", under="ignore"):
+        chosen = Weighted({"m0": unit, "m1": 3 * unit, "m2": 0}).choose(hypotheses)
+    np.testing.assert_array_equal(chosen, Weighted({"m0": 1, "m1": 3, "m2": 0}).choose(hypotheses))
+
+
+def test_answers_too_unlikely_for_a_float_are_still_told_apart() -> None:
+    pool = pool_of({"a": [[("가", -9001.0)]], "b": [[("나", -9000.0)]], "c": [[("", -0.1)]]})
+    assert pool.answers[Weighted(shared=False).choose(Hypotheses(pool))[0]] == "나"
 
 
 @pytest.mark.parametrize("models", [2, 3, 4, 5, 6, 7])

@@ -21,6 +21,7 @@ FILES = {
     "gold.csv": "id,context,question,answer\nQ1,글,?,25명\nQ2,글,?,'14일, 다섯 차례'\n"
     "Q3,다른 글,?,공소시효\n007,다른 글,?,NA\nX,글,?,x\n".replace("'", '"'),
     "fewer.csv": "id,answer\nQ1,25명\nQ2,14일\nZ9,가\n",
+    "alike.csv": "id,answer\nQ\u200b1,25명\nQ2,14일\n\xa0Q3,가\n007,NA\n",
     "headless.csv": "Q1,25명\nQ2,14일\n",
     "twice.csv": "id,answer\nQ1,25명\nQ1,14일\n",
     "blank.csv": "id,answer\nQ1,25명\n ,14일\n",
@@ -73,7 +74,8 @@ def test_scores(folder: Path) -> None:
     scores = [re.sub(r"\[[^]]*\]", "[…]", line) for line in done.stdout.splitlines()]
     assert [" ".join(line.split()) for line in scores if line] == [
         "out.csv: 4 answers by vote_priority from gemma2, nous, eeve",
-        "4 questions; intervals from 4000 draws of 2 articles",
+        "4 questions; intervals from 4000 draws of 2 articles; fewer than 20 are too few: the intervals look surer "
+        "than they are",
         "char F1 95% interval against gemma2 95% interval exact match",
         "model gemma2 93.18 […] 75.00",
         "model nous 61.63 […] -31.55 […] 25.00",
@@ -134,6 +136,10 @@ WRONG = {
     "different ids": (
         [*THREE, "x=fewer.csv"],
         "gemma2.csv and fewer.csv answer different questions; only in gemma2.csv: Q3, 007; only in fewer.csv: Z9",
+    ),
+    "ids that look alike": (
+        [*THREE, "x=alike.csv"],
+        r"only in gemma2.csv: 'Q1', 'Q3'; only in alike.csv: 'Q\u200b1', '\xa0Q3'; some differ only in what cannot be",
     ),
     "one model": ([THREE[0]], "at least two prediction files, 1 given"),
     "no model": ([], "at least two prediction files, 0 given"),

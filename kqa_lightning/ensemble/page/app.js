@@ -64,7 +64,7 @@ function select() {
   const wanted = state.search.trim().normalize("NFC").toLowerCase();
   return DATA.questions
     .filter((question) => !state.pattern || question.pattern === state.pattern)
-    .filter((question) => !state.choice || String(choiceOf(question, state.strategy).place) === state.choice)
+    .filter((question) => !state.choice || choiceOf(question, state.strategy).places.includes(Number(state.choice)))
     .filter(SHOWS[state.show])
     .filter((question) => !wanted || haystack(question).includes(wanted))
     .sort(SORTS[state.sort]);

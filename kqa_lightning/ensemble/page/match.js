@@ -95,7 +95,7 @@ function bestReference(answer, references) {
 }
 
 /**
- * An article in pieces, [{text, owners, ends}], where answers stand in it, whatever the spaces and punctuation.
+ * An article in pieces, [{text, owners, ends}], where answers stand in it, whatever the punctuation.
  * owners are the places of the answers a piece belongs to; ends those whose answer ends with it.
  */
 function markedPieces(article, answers) {
@@ -114,20 +114,63 @@ function markedPieces(article, answers) {
 
 const ownersOf = (found) => [...new Set(found.map(({ owner }) => owner))].sort((a, b) => a - b);
 
-/** Where an answer stands in an article with these counted characters: [[start, end]], not within a number. */
+/** Where an answer stands in an article with these counted characters: [[start, end]], as words, not within a number. */
 function occurrences(article, counted, answer) {
-  const wanted = countedCharacters(answer).map(({ character }) => character).join("");
+  const own = countedCharacters(answer);
+  const wanted = own.map(({ character }) => character).join("");
   if (!wanted) return [];
-  // Some characters are two units of a string long; every unit knows its character.
-  const units = counted.flatMap((one) => Array.from({ length: one.character.length }, () => one));
+  // Some characters are two units of a string long; every unit knows the place of its character.
+  const units = counted.flatMap(({ character }, place) => Array.from({ length: character.length }, () => place));
   const text = counted.map(({ character }) => character).join("");
   const places = [];
   for (let at = text.indexOf(wanted); at >= 0; at = text.indexOf(wanted, at + 1)) {
-    const start = units[at].start;
-    const end = units[at + wanted.length - 1].end;
-    if (!cutsNumber(article, start) && !cutsNumber(article, end)) places.push([start, end]);
+    const found = counted.slice(units[at], units[at] + own.length);
+    const [start, end] = [found[0].start, found[found.length - 1].end];
+    const whole = !cutsNumber(article, start) && !cutsNumber(article, end) && !cutsLatin(article, end);
+    if (!whole || !startsWord(article, start)) continue;
+    if (found.slice(1).every((_, gap) => fitsGap(article, found, answer, own, gap))) places.push([start, end]);
   }
   return places;
+}
+
+/** Whether a word starts at a place of a text: what stands before is no letter, or one of another script. */
+function startsWord(text, place) {
+  const before = [...text.slice(Math.max(0, place - 2), place)].pop() || "";
+  const after = [...text.slice(place, place + 2)][0];
+  if (!/[\p{L}\p{N}\p{M}]/u.test(before)) return true;
+  const kind = (character) => ["[0-9]", "\\p{Script=Hangul}", "\\p{Script=Latin}"].findIndex(
+    (script) => new RegExp(script, "u").test(character),
+  );
+  // KB|국민은행 and 코로나|19 are two words to a reader; 25|명 is a number with its unit.
+  return kind(before) !== kind(after) && kind(before) !== 0;
+}
+
+/** Whether a place lies within a word of Latin letters; Korean words go on with their particles. */
+const cutsLatin = (text, place) => (
+  /\p{Script=Latin}$/u.test(text.slice(Math.max(0, place - 2), place)) && /^\p{Script=Latin}/u.test(text.slice(place, place + 2))
+);
+
+const SENTENCE_END = /[.?!…][^\p{L}\p{N}]*\s|\n/u;
+const NUMBER_END = /[0-9십백천만억조한두세네섯곱덟홉열]$/;
+const UNIT = new RegExp(
+  "^(?:[십백천만억조]|원|달러|엔|유로|위안|퍼센트|포인트|배|년|월|일|분기|시|분|초|세기"
+  + "|명|개|곳|건|대|번|회|차례|가지|톤|채|가구|위|살|세)",
+);
+
+/**
+ * Whether what stands between two characters of an article may stand there, `gap` counted from the first of them.
+ * A space may where the answer has a gap as well, or between a number and its unit; the end of a sentence only
+ * where the answer has one.
+ */
+function fitsGap(article, found, answer, own, gap) {
+  const between = article.slice(found[gap].end, found[gap + 1].start);
+  if (!/\s/.test(between)) return true;
+  const inAnswer = answer.slice(own[gap].end, own[gap + 1].start);
+  if (SENTENCE_END.test(between)) return SENTENCE_END.test(inAnswer);
+  if (inAnswer) return true;
+  const before = article.slice(Math.max(0, found[gap].end - 2), found[gap].end);
+  const after = article.slice(found[gap + 1].start, found[gap + 1].start + 4);
+  return (NUMBER_END.test(before) && UNIT.test(after)) || (/[백천만억조]$/.test(before) && /^[0-9]/.test(after));
 }
 
 /** Whether a place in a text lies between the digits of one number: 1|4, 1|,400, 3.|5. */

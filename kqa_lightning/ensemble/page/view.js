@@ -30,12 +30,12 @@ function colouredAnswer(answer, references, text) {
   return shown;
 }
 
-/** What a strategy chose: {place, answer}; place is that of the model with this answer, or -1. */
+/** What a strategy chose: {places, answer}; places are those of all models with this answer, maybe none. */
 function choiceOf(question, strategy) {
   const chosen = question.chosen[strategy];
-  return typeof chosen === "number"
-    ? { place: chosen, answer: question.answers[chosen] }
-    : { place: -1, answer: chosen };
+  return typeof chosen === "string"
+    ? { places: [], answer: chosen }
+    : { places: chosen, answer: question.answers[chosen[0]] };
 }
 
 /** F1 of two models' answers; pairs are stored as (0,1), (0,2), …, (1,2), … */
@@ -53,7 +53,7 @@ function answersTable(data, question, strategy, text) {
   if (data.hasGold) head.append(element("th", "", text("gold")));
   data.models.forEach((_, place) => head.append(element("th", "", modelBadge(data, place))));
   const rows = question.answers.map((answer, place) => {
-    const row = element("tr", place === chosen.place ? "chosen" : "");
+    const row = element("tr", chosen.places.includes(place) ? "chosen" : "");
     row.append(element("td", "model", modelBadge(data, place), element("span", "name", data.models[place])));
     row.append(element("td", "answer", colouredAnswer(answer, references, text)));
     if (data.hasGold) row.append(element("td", "number", f1Text(question.f1[place])));
@@ -73,9 +73,10 @@ function answersTable(data, question, strategy, text) {
 function choices(data, question, strategy, text) {
   const list = element("ul", "choices", element("li", "head", text("strategies")));
   data.strategies.forEach((name, place) => {
-    const { place: model, answer } = choiceOf(question, place);
+    const { places, answer } = choiceOf(question, place);
     const item = element("li", place === strategy ? "current" : "", `${name} `);
-    item.append(model >= 0 ? modelBadge(data, model) : colouredAnswer(answer, question.gold || [answer], text));
+    item.append(...places.map((model) => modelBadge(data, model)));
+    if (!places.length) item.append(colouredAnswer(answer, question.gold || [answer], text));
     if (data.hasGold) item.append(` ${f1Text(question.chosenF1[place])}`);
     list.append(item);
   });

@@ -137,9 +137,20 @@ def test_filters_and_orders(page: Page, tmp_path: Path) -> None:
     assert listed(page) == [q["id"] for q in questions if q["split"]]
     page.choose("show", "showAll")
     page.choose("choice", "1")
-    assert listed(page) == [q["id"] for q in questions if q["chosen"][0] == 1]
+    assert listed(page) == [q["id"] for q in questions if 1 in q["chosen"][0]]
     assert page.run("document.getElementById('count').textContent") == f"{len(listed(page))} questions"
     assert page.errors == []
+
+
+def test_all_models_with_the_chosen_answer_are_those_it_chose(page: Page, tmp_path: Path) -> None:
+    predictions = {"gemma2": {"Q": "14일"}, "이브": {"Q": "25명"}, "nous": {"Q": "'14일'"}}
+    show(page, tmp_path, report_data(predictions, {"vote": {"Q": "14일"}}, {}))
+    chosen = "[...document.querySelectorAll('tr.chosen .name')].map((node) => node.textContent)"
+    assert page.run(chosen) == ["gemma2", "nous"]
+    assert page.run("document.querySelector('.choices li.current').innerText") == "vote AC"
+    for model, ids in enumerate((["Q"], [], ["Q"])):
+        page.choose("choice", str(model))
+        assert listed(page) == ids
 
 
 @pytest.mark.parametrize(
