@@ -90,7 +90,7 @@ def run(args: list[str]) -> int:
     """Run ``doctor`` and return its exit status: 1 where a run would fail."""
     found: list[Finding] = []
     status = run_cli(lambda: found.extend(_examine(args[1:])))
-    if status:
+    if status or not found:  # --help finds nothing
         return status
     width = max(len(one.name) for one in found)
     for one in found:

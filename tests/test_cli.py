@@ -72,7 +72,7 @@ def test_korean_is_printed_on_a_terminal_that_knows_none(tmp_path: Path) -> None
 def test_each_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([command, "--help"]) == 0
     text = capsys.readouterr().out
-    own = "--json" if command == "preview" else "--ckpt_path"
+    own = {"preview": "--json", "doctor": "--config"}.get(command, "--ckpt_path")
     for option in ("--model.base_model", "--data.train_path", "--checkpoint.every_n_train_steps", own):
         assert option in text
     assert "--prediction_writer.path" in text

@@ -101,7 +101,7 @@ def test_the_tokens_counted_are_those_of_fit(runs: SmallRuns, budget: str, capsy
     data = KQADataModule("tiny-nous", NousPrompt(), path, path, max_length=300, tokens_per_batch=json.loads(budget))
     data.setup("fit")
     computed = sum(data.articles["train"].lengths)
-    supervised = sum(batch.num_supervised for batch in data.train_dataloader())
+    supervised = sum(sum(batch.answer_lengths) for batch in data.train_dataloader())
     assert re.search(rf"^tokens computed +{computed:,} ", text, re.MULTILINE)
     share = f"{supervised / computed:.2%}"
     assert re.search(rf"^tokens supervised +{supervised:,} +\({share} of those computed", text, re.MULTILINE)

@@ -12,9 +12,10 @@ from kqa_lightning.model.source import reading, resolve_source
 
 NF4_BLOCK = 64  # weights that share one fp32 scale
 _FP32 = 4
-# Copies of a layer's hidden and of its intermediate states that a backward pass keeps, as counted on the tiny bases:
-# inputs of norms and projections, and of the products between them.
-_HIDDEN_COPIES = 9
+# Copies of a layer's states that a backward pass keeps, as counted on the tiny bases: hidden states, those within
+# attention (queries, keys, values and what it puts out), and those within the MLP.
+_HIDDEN_COPIES = 4
+_ATTENTION_COPIES = 1.5
 _INTERMEDIATE_COPIES = 4
 # Eager attention keeps for each head and pair of positions the softmax in fp32 and two more numbers in half of that,
 # or one more in fp32. Other attention computes them again.
@@ -107,7 +108,10 @@ def _weights(adapted: PeftModel, quantization: Quantization, itemsize: int) -> i
 
 def _activations(config: PreTrainedConfig, tokens: int, itemsize: int, *, eager: bool, checkpointing: bool) -> int:
     sizes = cast(Any, config)
-    layer = tokens * itemsize * (_HIDDEN_COPIES * sizes.hidden_size + _INTERMEDIATE_COPIES * sizes.intermediate_size)
+    head = getattr(config, "head_dim", None) or sizes.hidden_size // sizes.num_attention_heads
+    attention = 2 * head * (sizes.num_attention_heads + sizes.num_key_value_heads)
+    copies = _HIDDEN_COPIES * sizes.hidden_size + _ATTENTION_COPIES * attention
+    layer = tokens * itemsize * (copies + _INTERMEDIATE_COPIES * sizes.intermediate_size)
     if eager:
         layer += sizes.num_attention_heads * tokens**2 * _EAGER_PAIR
     if not checkpointing:

@@ -108,7 +108,10 @@ def test_what_is_learned_out_of_fold_decides_a_second_submission(
     for number, name in enumerate(demo.FAMILIES):
         for part, place in (("test", "tuned"), ("train", "folds/oof")):
             rows = read_rows(sample_table(part))
-            answers = {row["id"]: [{"answer": row["answer"] if number == 1 else WRONG}] for row in rows}
+            answers = {
+                row["id"]: [{"answer": row["answer"] if number == 1 else WRONG, "logprob_sum": -1.0 - number}]
+                for row in rows
+            }
             (tmp_path / name / place).mkdir(parents=True)
             write_candidates(tmp_path / name / place / "predictions.jsonl", answers)
     demo.combine_learned(tmp_path)
