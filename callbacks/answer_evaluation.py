@@ -8,6 +8,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.loggers import TensorBoardLogger
 
 from callbacks.running_score import RunningScore
+from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics import CharF1, ExactMatch
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
@@ -115,7 +116,7 @@ class AnswerEvaluation(Callback):
 
 def _column(trainer: Trainer, part: Part, column: str, rows: Sequence[int]) -> list[Any]:
     """The values of ``column`` at ``rows`` of the table of ``part``."""
-    return trainer.datamodule.tables[part].select(rows)[column][:]  # type: ignore[attr-defined]
+    return data_of(trainer).tables[part].select(rows)[column][:]
 
 
 def _as_cell(text: str) -> str:

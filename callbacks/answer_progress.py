@@ -10,7 +10,7 @@ from tqdm import tqdm
 from callbacks.answer_evaluation import AnswerEvaluation
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.running_score import RunningScore
-from kqa_lightning.data.datamodule import KQADataModule
+from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.data.tables import Part
 
 _Kind = TypeVar("_Kind", bound=Callback)
@@ -79,9 +79,7 @@ class AnswerProgress(TQDMProgressBar):
             self._show(self.predict_progress_bar, writer.score)
 
     def _begin(self, bar: tqdm, trainer: Trainer, part: Part, batches: list[int | float]) -> None:
-        data = trainer.datamodule  # type: ignore[attr-defined]
-        assert isinstance(data, KQADataModule)
-        questions = sum(map(len, data.groups(part)[: int(sum(batches))]))
+        questions = sum(map(len, data_of(trainer).groups(part)[: int(sum(batches))]))
         if part != "predict":
             limits = (evaluation.limit(trainer) for evaluation in _of_type(trainer, AnswerEvaluation))
             questions = min([questions, *(limit for limit in limits if limit is not None)])

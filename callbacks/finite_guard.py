@@ -7,6 +7,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
+from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.data.packing import PackedBatch
 from kqa_lightning.errors import KQAError
 
@@ -50,7 +51,7 @@ class FiniteGuard(Callback):
         if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             return
         self._skipped += 1
-        ids: list[Any] = trainer.datamodule.tables["train"]["id"][:]  # type: ignore[attr-defined]
+        ids: list[Any] = data_of(trainer).tables["train"]["id"][:]
         named = ", ".join(str(ids[row]) for row in rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
         cause = f"step {trainer.global_step + 1} has a loss or gradient that is not finite; its rows: {named}"
         if self._skipped > self.max_skipped_steps:

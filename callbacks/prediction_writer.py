@@ -10,7 +10,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from callbacks.running_score import RunningScore
 from kqa_lightning.answer_journal import AnswerJournal, Group, find_journals, journal_path, read_journals
 from kqa_lightning.answer_settings import answer_settings
-from kqa_lightning.data.datamodule import KQADataModule
+from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
 from kqa_lightning.messages import say
@@ -53,7 +53,7 @@ class PredictionWriter(Callback):
         table, lines = self._targets(trainer)
         for target in (table, lines):
             _check_writable(target)
-        data = _data(trainer)
+        data = data_of(trainer)
         self._settings = answer_settings(trainer, pl_module, data)
         ids, golds = (data.tables["predict"][column][:] for column in ("id", "answers"))
         # A group is left out only where it is now what it was: its questions were answered together, in this order.
@@ -94,7 +94,7 @@ class PredictionWriter(Callback):
         assert self._journal is not None
         if not outputs:
             return
-        asked = _data(trainer).tables["predict"].select([question.row for question in outputs])
+        asked = data_of(trainer).tables["predict"].select([question.row for question in outputs])
         found = [[asdict(candidate) for candidate in question.candidates] for question in outputs]
         self._journal.append(dict(zip(asked["id"], found, strict=True)))
         self.score.add([candidates[0]["answer"] for candidates in found], asked["answers"][:])
@@ -127,7 +127,7 @@ class PredictionWriter(Callback):
         found: Group = {}
         for group in read_journals(journals, self._settings):
             found |= group
-        ids = _data(trainer).tables["predict"]["id"][:]
+        ids = data_of(trainer).tables["predict"]["id"][:]
         candidates = {name: found[name] for name in ids if name in found}
         try:
             write_answers(table, {name: each[0]["answer"] for name, each in candidates.items()})
@@ -146,12 +146,6 @@ class PredictionWriter(Callback):
         path = user_path(trainer.default_root_dir if self.path is None else self.path)
         table = path if path.suffix == ".csv" else path / TABLE
         return table, table.with_suffix(".jsonl")
-
-
-def _data(trainer: Trainer) -> KQADataModule:
-    data = trainer.datamodule  # type: ignore[attr-defined]
-    assert isinstance(data, KQADataModule)
-    return data
 
 
 def _check_writable(target: Path) -> None:

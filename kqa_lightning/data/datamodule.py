@@ -7,7 +7,7 @@ from typing import Any
 
 import datasets
 import torch
-from lightning.pytorch import LightningDataModule
+from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
 from kqa_lightning.assets import SAMPLE
@@ -301,6 +301,13 @@ class KQADataModule(LightningDataModule):
             # Its own, because a loader otherwise draws from the global one, on which dropout depends.
             "generator": torch.Generator().manual_seed(self.seed),
         }
+
+
+def data_of(trainer: Trainer) -> KQADataModule:
+    """The data module that a trainer works with, which Lightning sets without declaring it."""
+    data = trainer.datamodule  # type: ignore[attr-defined]
+    assert isinstance(data, KQADataModule)
+    return data
 
 
 def _with_sample_parts(paths: dict[str, str | None]) -> dict[str, str | None]:

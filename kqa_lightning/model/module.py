@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
 from kqa_lightning.model.answering import AnswerGenerator
@@ -23,7 +24,6 @@ from kqa_lightning.model.optimization import OptimizerName, impose, make_optimiz
 from kqa_lightning.model.settings import check_ranges
 
 if TYPE_CHECKING:
-    from kqa_lightning.data.encoding import PromptEncoder
     from kqa_lightning.data.packing import PackedBatch
 
 __all__ = ["AnsweredQuestion", "Candidate", "KQAModule", "LoRA"]
@@ -155,7 +155,7 @@ class KQAModule(LightningModule):
 
     def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
         """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""
-        encoder: PromptEncoder = self.trainer.datamodule.encoder  # type: ignore[attr-defined]
+        encoder = data_of(self.trainer).encoder
         generator = AnswerGenerator(
             self._adapted(),
             encoder.end_ids,
