@@ -1,4 +1,3 @@
-import csv
 import gzip
 import json
 import unicodedata
@@ -10,100 +9,10 @@ import datasets
 import pyarrow
 import pyarrow.parquet
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from table_files import HEADER, fails, write
 
 from kqa_lightning.data import tables
 from kqa_lightning.data.tables import load_table
-from kqa_lightning.errors import KQAError
-
-HEADER = "id,context,question,answer\n"
-# Any character a text file can hold; lone surrogates are refused, see below.
-UNSEEN = [
-    "\u200b",
-    "\u2060",
-    "\ufeff",
-    *(chr(code) for code in (*range(32), *range(127, 160)) if chr(code) not in "\t\n\r"),
-]
-TEXT = st.text(st.characters(exclude_categories=["Cs"]) | st.sampled_from(UNSEEN)).filter(
-    lambda text: shows(seen(text))
-)
-
-
-def seen(text: str) -> str:
-    """What is left of a text by the letter of the rule, character by character."""
-    return unicodedata.normalize("NFC", "".join(character for character in text if character not in UNSEEN))
-
-
-def shows(text: str) -> bool:
-    """Whether there is a letter, digit, sign or symbol in it, and not one of Hangul's or Braille's blanks."""
-    return any(unicodedata.category(one)[0] in "LNPS" and one not in "\u115f\u1160\u3164\uffa0\u2800" for one in text)
-
-
-def write(path: Path, text: str) -> str:
-    path.write_text(text, encoding="utf-8")
-    return str(path)
-
-
-def fails(*args, **kwargs) -> str:
-    with pytest.raises(KQAError) as error:
-        load_table(*args, **kwargs)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]))
-def test_csv_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]]) -> None:
-    for suffix, delimiter in ((".csv", ","), (".tsv", "\t")):
-        path = tmp_path / f"rows{suffix}"
-        with path.open("w", encoding="utf-8", newline="") as file:
-            csv.writer(file, delimiter=delimiter).writerows([("id", "context", "question", "answer"), *rows])
-        check_same(load_table(str(path), "train", require_answers=True), rows)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]))
-def test_jsonl_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]]) -> None:
-    names = ("id", "context", "question", "answer")
-    lines = [json.dumps(dict(zip(names, row, strict=True)), ensure_ascii=False) for row in rows]
-    check_same(load_table(write(tmp_path / "rows.jsonl", "\n".join(lines)), "train", require_answers=True), rows)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]), st.booleans())
-def test_parquet_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]], several: bool) -> None:
-    names = ("id", "context", "question", "answers" if several else "answer")
-    columns = dict(zip(names, map(list, zip(*rows, strict=True)), strict=True))
-    if several:
-        columns["answers"] = [[answer] for answer in columns["answers"]]
-    pyarrow.parquet.write_table(pyarrow.table(columns), tmp_path / "rows.parquet")
-    check_same(load_table(str(tmp_path / "rows.parquet"), "train", require_answers=True), rows)
-
-
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None, max_examples=60)
-@given(
-    st.lists(st.tuples(TEXT, TEXT, TEXT, TEXT), min_size=1, max_size=5, unique_by=lambda row: row[0]),
-    st.booleans(),
-    st.booleans(),
-)
-def test_json_round_trip(tmp_path: Path, rows: list[tuple[str, str, str, str]], squad: bool, escaped: bool) -> None:
-    document: object = [dict(zip(("id", "context", "question", "answer"), row, strict=True)) for row in rows]
-    if squad:
-        paragraphs = [
-            {"context": context, "qas": [{"id": name, "question": question, "answers": [{"text": answer}]}]}
-            for name, context, question, answer in rows
-        ]
-        document = {"data": [{"paragraphs": paragraphs}]}
-    path = write(tmp_path / "rows.json", json.dumps(document, ensure_ascii=escaped))
-    check_same(load_table(path, "train", require_answers=True), rows)
-
-
-def check_same(table, rows: list[tuple[str, str, str, str]]) -> None:
-    assert table["id"][:] == [row[0] for row in rows]  # untouched: answers are matched by it
-    for index, name in ((1, "context"), (2, "question")):
-        assert table[name][:] == [seen(row[index]) for row in rows]
-    assert table["answers"][:] == [[seen(row[3])] for row in rows]
 
 
 def test_words_that_look_like_missing_values_and_numbers(tmp_path: Path) -> None:
@@ -371,95 +280,6 @@ def test_sample() -> None:
     sizes = {part: len(load_table("sample", part, require_answers=True)) for part in ("train", "val")}
     assert sizes["train"] > sizes["val"] > 0
     assert load_table("sample", "predict")["id"][:] == load_table("sample", "test")["id"][:]
-
-
-def test_hub_data_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # datasets looks for a folder of that name before it asks the hub, and reads it in the same way.
-    (tmp_path / "owner" / "name").mkdir(parents=True)
-    row = {"id": "1", "context": "a", "question": "q", "answers": {"text": ["갑"], "answer_start": [0]}}
-    for split in ("train", "validation"):
-        write(tmp_path / "owner" / "name" / f"{split}.jsonl", json.dumps(row | {"id": split}))
-    monkeypatch.chdir(tmp_path)
-    for source, part, expected in (
-        ("owner/name", "train", "train"),
-        ("owner/name", "val", "validation"),
-        ("owner/name:validation", "test", "validation"),
-    ):
-        table = load_table(source, part, require_answers=True)
-        assert table[0] == {
-            **{"id": expected, "context": "a", "question": "q"},
-            **{"answers": ["갑"], "answer_starts": [-1], "removed": 0},
-        }
-    message = fails("owner/name", "test")
-    assert "train, validation" in message and "owner/name:SPLIT" in message
-
-
-HUB_ROWS = ["001,2024-01-01,q,007", "002,2024-01-02,NA,1e3", "003,2024-01-03,q,1.10", "004,2024-01-04,null,None"]
-
-
-@pytest.mark.parametrize("name", ["train.csv", "train.csv.gz", "train.tsv", "train.jsonl", "train.json", "lines.json"])
-def test_text_of_a_hub_data_set_stays_text(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    rows = [row.split(",") for row in HUB_ROWS]
-    records = [dict(zip(("id", "context", "question", "answer"), row, strict=True)) for row in rows]
-    text = HEADER + "\n".join(HUB_ROWS)
-    if name.endswith(".tsv"):
-        text = text.replace(",", "\t")
-    elif "json" in name:
-        text = json.dumps(records) if name == "train.json" else "\n".join(map(json.dumps, records))
-    folder = tmp_path / "owner" / "name"
-    folder.mkdir(parents=True)
-    (folder / name).write_bytes(gzip.compress(text.encode()) if name.endswith(".gz") else text.encode())
-    monkeypatch.chdir(tmp_path)
-    table = load_table("owner/name", "train", require_answers=True)
-    read = zip(
-        table["id"], table["context"], table["question"], [answers for (answers,) in table["answers"]], strict=True
-    )
-    assert [list(row) for row in read] == rows
-
-
-def test_the_files_of_a_hub_data_set_are_one_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    folder = tmp_path / "owner" / "name" / "data"
-    folder.mkdir(parents=True)
-    write(folder / "train-00000-of-00002.csv", HEADER + "1,본문,질문,갑\n2,본문,질문,을\n")
-    second = folder / "train-00001-of-00002.csv"
-    write(second, HEADER + "3,본문,질문,병\n")
-    monkeypatch.chdir(tmp_path)
-    assert load_table("owner/name", "train")["id"][:] == ["1", "2", "3"]
-    write(second, HEADER + "3,본문,,병\n1,본문,질문,병\n")
-    message = fails("owner/name", "train")
-    assert "blank question: row 3" in message and "duplicate id: row 4 ('1' of row 1)" in message
-    write(second, HEADER + "3,본문\n")
-    assert "(train-00001-of-00002.csv): ragged row: row 1" in fails("owner/name", "train")
-
-
-def test_a_hub_data_set_is_downloaded_and_found_again_offline(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    # As the hub's own library lays its cache out, in a hidden folder and with links to the files' contents.
-    commit = "0123456789012345678901234567890123456789"
-    cache = tmp_path / ".cache" / "hub"
-    repository = cache / "datasets--owner--name"
-    (repository / "refs").mkdir(parents=True)
-    (repository / "refs" / "main").write_text(commit)
-    snapshot = repository / "snapshots" / commit
-    snapshot.mkdir(parents=True)
-    write(repository / "blob", HEADER + "001,본문,질문,NA\n")
-    (snapshot / "train.csv").symlink_to(repository / "blob")
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(cache))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    assert load_table("owner/name", "train")[0]["id"] == "001"
-
-
-def test_a_hub_data_set_in_a_format_that_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "owner" / "name").mkdir(parents=True)
-    write(tmp_path / "owner" / "name" / "train.txt", "본문")
-    monkeypatch.chdir(tmp_path)
-    message = fails("owner/name", "train")
-    assert "owner/name (train.txt): unknown extension '.txt'" in message and ".parquet" in message
-
-
-def test_unreachable_hub_data_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    message = fails("nobody/no-such-data", "val")
-    assert "--data.val_path nobody/no-such-data" in message and "give a file" in message
 
 
 def test_missing_file_in_a_folder_is_not_taken_for_a_hub_data_set() -> None:

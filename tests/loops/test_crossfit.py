@@ -216,25 +216,16 @@ def test_what_decides_nothing_may_change(runs: SmallRuns, crossfitted: Path) -> 
     assert (crossfitted / LINES).read_bytes() == before
 
 
-def test_another_validation_table_is_refused(
-    runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("part", ["train", "val"])
+def test_another_table_is_refused(
+    runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str], part: str
 ) -> None:
-    rows = read_rows(runs.tables["val"])
-    changed = write_rows(runs.folder / "changed-val.csv", [rows[0] | {"answer": "다른 답"}, *rows[1:]])
-    moved = write_rows(runs.folder / "moved-val.csv", rows)
-    options = (*FOLDS, "--ckpt_path", "last", "--data.val_path")
+    rows = read_rows(runs.tables[part])
+    changed = write_rows(runs.folder / f"changed-{part}.csv", [rows[0] | {"answer": "다른 답"}, *rows[1:]])
+    moved = write_rows(runs.folder / f"moved-{part}.csv", rows)
+    options = (*FOLDS, "--ckpt_path", "last", f"--data.{part}_path")
     message = refusal(capsys, *runs.arguments("crossfit", "crossfitted", *options, str(changed)))
-    assert "content of data.val_path was" in message
-    assert runs("crossfit", "crossfitted", *options, str(moved)) == 0  # the same rows under another name
-
-
-def test_another_table_is_refused(runs: SmallRuns, crossfitted: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = read_rows(runs.tables["train"])
-    changed = write_rows(runs.folder / "changed.csv", [rows[0] | {"answer": "다른 답"}, *rows[1:]])
-    moved = write_rows(runs.folder / "moved.csv", rows)
-    options = (*FOLDS, "--ckpt_path", "last", "--data.train_path")
-    message = refusal(capsys, *runs.arguments("crossfit", "crossfitted", *options, str(changed)))
-    assert "content of data.train_path" in message
+    assert f"content of data.{part}_path was" in message
     before = (crossfitted / LINES).read_bytes()
     assert runs("crossfit", "crossfitted", *options, str(moved)) == 0  # the same rows under another name
     assert (crossfitted / LINES).read_bytes() == before
