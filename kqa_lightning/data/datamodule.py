@@ -1,7 +1,6 @@
 """The LightningDataModule: tables in, packed batches out, everything checked before a model is loaded."""
 
-import logging
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -10,30 +9,18 @@ import torch
 from lightning.pytorch import LightningDataModule, Trainer
 from torch.utils.data import DataLoader, Dataset
 
-from kqa_lightning.assets import SAMPLE
 from kqa_lightning.data.articles import EncodedTable, encode_table
 from kqa_lightning.data.chat import ChatPrompt
 from kqa_lightning.data.encoding import PromptEncoder
 from kqa_lightning.data.packing import PackedBatch, pack
+from kqa_lightning.data.parts import PartTables
 from kqa_lightning.data.prompts import Prompt
 from kqa_lightning.data.sampling import ArticleBatchSampler, ResumableLoader
-from kqa_lightning.data.splits import article_key, split_articles
-from kqa_lightning.data.tables import PARTS, Part, load_table
+from kqa_lightning.data.tables import Part
 from kqa_lightning.data.text_encoder import load_tokenizer
 from kqa_lightning.errors import KQAError
 
-log = logging.getLogger(__name__)
-
 __all__ = ["ChatPrompt", "KQADataModule", "PackedArticles"]  # ChatPrompt: so that class_path knows its name
-
-# What each stage of Lightning needs.
-STAGE_PARTS: dict[str | None, tuple[Part, ...]] = {
-    "fit": ("train", "val"),
-    "validate": ("val",),
-    "test": ("test",),
-    "predict": ("predict",),
-    None: PARTS,
-}
 
 
 class PackedArticles(Dataset[PackedBatch]):
@@ -107,9 +94,8 @@ class KQADataModule(LightningDataModule):
         super().__init__()
         self.base_model = base_model
         self.prompt = prompt
-        self.paths = _with_sample_parts(
-            {"train": train_path, "val": val_path, "test": test_path, "predict": predict_path}
-        )
+        paths = {"train": train_path, "val": val_path, "test": test_path, "predict": predict_path}
+        self._parts = PartTables(paths, columns, val_fraction, seed)
         self.val_fraction = val_fraction
         self.max_length = max_length
         self.tokens_per_batch = tokens_per_batch
@@ -118,16 +104,23 @@ class KQADataModule(LightningDataModule):
         self.columns = columns
         self.num_workers = num_workers
         self.seed = seed
-        self._held_out: Sequence[int] = ()
         self._passed_over: Collection[int] = ()
-        self._train_on_all = False
-        self.tables: dict[str, datasets.Dataset] = {}
         self.articles: dict[str, EncodedTable] = {}
 
     @cached_property
     def encoder(self) -> PromptEncoder:
         """Tokenizer and prompt, made when the first table is to be encoded: a wrong table is told without them."""
         return PromptEncoder(load_tokenizer(self.base_model), self.prompt, self.max_length)
+
+    @property
+    def paths(self) -> Mapping[str, str | None]:
+        """The table of each part as the user named it; the bundled one brings parts of its own."""
+        return self._parts.paths
+
+    @property
+    def tables(self) -> Mapping[str, datasets.Dataset]:
+        """The checked tables that have been read, by part."""
+        return self._parts.tables
 
     def setup(self, stage: str | None = None) -> None:
         """Read, check and encode what ``stage`` needs; what is there from an earlier stage stays.
@@ -138,15 +131,7 @@ class KQADataModule(LightningDataModule):
             KQAError: naming the flag, file or rows that are wrong.
         """
         self.check_settings()
-        parts = STAGE_PARTS[stage]
-        if self._train_on_all and self.paths["val"] is None:
-            parts = tuple(part for part in parts if part != "val")
-        if stage is None:
-            parts = tuple(part for part in parts if self.paths[part] or (part == "val" and self.paths["train"]))
-        for part in parts:
-            self._read(part, stage)
-        if "train" in parts and self.paths["val"] is not None and "val" not in self.articles:
-            self._report_known_articles()
+        parts = self._parts.read_for(stage)
         for part in parts:
             if part not in self.articles:
                 self.articles[part] = self._encode(part)
@@ -188,22 +173,21 @@ class KQADataModule(LightningDataModule):
         Raises:
             KQAError: as `setup`.
         """
-        source = self._source("train", "crossfit needs --data.train_path")
-        return load_table(source, "train", self.columns, require_answers=True)
+        return self._parts.training_table()
 
     def hold_out(self, rows: Sequence[int]) -> None:
         """Leave these rows of the training table out of training and validation, and predict on them.
 
         To be called before `setup`.
         """
-        self._held_out = rows
+        self._parts.held_out = rows
 
     def train_on_all(self) -> None:
         """Split nothing off the training table, also where validation has no table of its own: there is none then.
 
         To be called before `setup`.
         """
-        self._train_on_all = True
+        self._parts.train_on_all = True
 
     @property
     def row_limit(self) -> int:
@@ -223,53 +207,6 @@ class KQADataModule(LightningDataModule):
             value = getattr(self, name)
             if value is not None and value < least:
                 raise KQAError(f"--data.{name} {value} is to be at least {least}")
-
-    def _read(self, part: Part, stage: str | None) -> None:
-        """Read one part's table; that of training is split where validation has none of its own."""
-        if part in self.tables:
-            return
-        splits = part == "val" and self.paths["val"] is None
-        if part == "train" or splits:
-            self._read_training(stage)
-        elif part == "predict" and self._held_out:
-            self.tables[part] = self.training_table().select(self._held_out)
-        else:
-            flags = {"predict": "--data.predict_path or --data.test_path"}
-            source = self._source(part, f"{stage} needs {flags.get(part, f'--data.{part}_path')}")
-            self.tables[part] = load_table(source, part, self.columns, require_answers=part != "predict")
-
-    def _read_training(self, stage: str | None) -> None:
-        """Read the training table, and split off it what is held out and what is validated on."""
-        flag = "--data.val_path or --data.train_path" if stage == "validate" else "--data.train_path"
-        self._source("train", f"{stage} needs {flag}")
-        table = self.training_table()
-        held_out = set(self._held_out)
-        rows = [row for row in range(len(table)) if row not in held_out]
-        if self.paths["val"] is None and not self._train_on_all:
-            contexts = table["context"]
-            train, val = split_articles([contexts[row] for row in rows], self.val_fraction, self.seed)
-            self.tables["val"] = table.select([rows[place] for place in val])
-            rows = [rows[place] for place in train]
-        self.tables["train"] = table if len(rows) == len(table) else table.select(rows)
-
-    def _report_known_articles(self) -> None:
-        """Say how many articles of a validation table of its own are trained on, where there are any."""
-        train, val = (
-            {article_key(context) for context in set(self.tables[part]["context"])} for part in ("train", "val")
-        )
-        if known := len(train & val):
-            log.warning(
-                "--data.val_path %s: %d of its %d articles are in the training table too, and the score on them says"
-                " little about new articles; leave the flag out to validate on articles of their own",
-                *(self.paths["val"], known, len(val)),
-            )
-
-    def _source(self, part: Part, needed: str) -> str:
-        """The table of a part, or an error that says what needs it."""
-        source = self.paths[part]
-        if source is None:
-            raise KQAError(f"{needed}: a table, or sample")
-        return source
 
     def _encode(self, part: Part) -> EncodedTable:
         return encode_table(
@@ -308,10 +245,3 @@ def data_of(trainer: Trainer) -> KQADataModule:
     data = trainer.datamodule  # type: ignore[attr-defined]
     assert isinstance(data, KQADataModule)
     return data
-
-
-def _with_sample_parts(paths: dict[str, str | None]) -> dict[str, str | None]:
-    """Give the bundled training table its validation and test parts; predict on the test table by default."""
-    if paths["train"] == SAMPLE:
-        paths = paths | {part: paths[part] or SAMPLE for part in ("val", "test")}
-    return paths | {"predict": paths["predict"] or paths["test"]}

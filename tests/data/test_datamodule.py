@@ -10,7 +10,6 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.data.packing import IGNORED, PackedBatch
 from kqa_lightning.data.prompts import NousPrompt
-from kqa_lightning.data.splits import article_key
 from kqa_lightning.errors import KQAError
 
 
@@ -32,12 +31,9 @@ def fails(module: KQADataModule, stage: str) -> str:
     return str(error.value)
 
 
-def test_fit_splits_whole_articles(make, rows_csv: Path) -> None:
+def test_each_part_gives_every_row_once_and_is_encoded_once(make, rows_csv: Path) -> None:
     module = make(train_path=str(rows_csv), val_fraction=0.3)
     module.setup("fit")
-    contexts = {part: {article_key(text) for text in module.tables[part]["context"]} for part in ("train", "val")}
-    assert len(contexts["val"]) == 1 and not contexts["train"] & contexts["val"]
-    assert len(module.tables["train"]) + len(module.tables["val"]) == 5
     for part, loader in (("train", module.train_dataloader()), ("val", module.val_dataloader())):
         batches = list(loader)
         assert all(isinstance(batch, PackedBatch) for batch in batches)
@@ -45,14 +41,6 @@ def test_fit_splits_whole_articles(make, rows_csv: Path) -> None:
     before = module.articles["val"]
     module.setup("validate")
     assert module.articles["val"] is before
-
-
-def test_validate_alone_finds_the_same_part_as_fit(make, rows_csv: Path) -> None:
-    fitted, alone = make(train_path=str(rows_csv), seed=4), make(train_path=str(rows_csv), seed=4)
-    fitted.setup("fit")
-    alone.setup("validate")
-    assert alone.tables["val"]["id"][:] == fitted.tables["val"]["id"][:]
-    assert "train" not in alone.articles
 
 
 def test_rows_index_into_the_table_of_their_part(make, rows_csv: Path) -> None:
@@ -67,64 +55,12 @@ def test_rows_index_into_the_table_of_their_part(make, rows_csv: Path) -> None:
     assert row["question"] in module.encoder.text.decode(article.questions[0].question_ids)
 
 
-def test_sample_brings_its_parts(make) -> None:
-    module = make(train_path="sample")
-    assert module.paths == dict.fromkeys(("train", "val", "test", "predict"), "sample")
-    module.setup("validate")
-    module.setup("predict")
-    assert module.tables["val"]["id"][0].startswith("VAL") and "train" not in module.tables
-    assert module.tables["predict"]["id"][0].startswith("TEST")
-
-
-def test_given_paths_come_before_the_sample(make, rows_csv: Path) -> None:
-    other = str(rows_csv)
-    assert make(train_path="sample", test_path=other).paths["predict"] == other
-    assert make(train_path="sample", predict_path=other).paths["test"] == "sample"
-    assert make(train_path="sample", val_path=other).paths["val"] == other
-    assert make(train_path=other, test_path="sample").paths == {
-        "train": other,
-        "val": None,
-        "test": "sample",
-        "predict": "sample",
-    }
-
-
-def test_articles_that_are_validated_and_trained_on_are_counted(
-    make, rows_csv: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
-) -> None:
-    header, *rows = rows_csv.read_text(encoding="utf-8").splitlines()
-    new = "Q9,라는 부산에 있다.,라는 어디에?,부산"
-    known = rows[0].replace("Q0", "Q8").replace(" ", "  ")  # the same article but for white space
-    val = tmp_path / "val.csv"
-    val.write_text("\n".join([header, known, new]), encoding="utf-8")
-    module = make(train_path=str(rows_csv), val_path=str(val))
-    module.setup("fit")
-    assert f"--data.val_path {val}: 1 of its 2 articles are in the training table too" in caplog.text
-    caplog.clear()
-    module.setup("validate")  # known by now
-    val.write_text("\n".join([header, new]), encoding="utf-8")
-    make(train_path=str(rows_csv), val_path=str(val)).setup("fit")
-    make(train_path=str(rows_csv)).setup("fit")
-    make(train_path="sample").setup("fit")
-    assert "training table" not in caplog.text
-
-
 def test_the_tokenizer_is_not_loaded_for_a_wrong_table(rows_csv: Path) -> None:
     module = KQADataModule("no-such-model", NousPrompt(), train_path="missing.csv")
     assert "missing.csv" in fails(module, "fit")
 
 
-def test_flags_that_a_stage_lacks_are_named(make, rows_csv: Path) -> None:
-    module = make()
-    assert "--data.train_path" in fails(module, "fit")
-    assert "--data.val_path or --data.train_path" in fails(module, "validate")
-    assert "--data.test_path" in fails(module, "test")
-    assert "--data.predict_path" in fails(module, "predict")
-    assert "--data.train_path" in fails(make(val_path=str(rows_csv)), "fit")
-
-
 def test_everything_is_checked_in_setup(make, rows_csv: Path) -> None:
-    assert "--data.val_path missing.csv" in fails(make(train_path=str(rows_csv), val_path="missing.csv"), "fit")
     assert "--data.max_length" in fails(make(train_path=str(rows_csv), max_length=20), "fit")
     assert "--data.val_fraction 1.5" in fails(make(train_path=str(rows_csv), val_fraction=1.5), "fit")
     assert "--data.tokens_per_batch 0" in fails(make(train_path=str(rows_csv), tokens_per_batch=0), "fit")
