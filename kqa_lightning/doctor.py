@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import torch
 from huggingface_hub import get_hf_file_metadata, hf_hub_url
@@ -17,7 +17,7 @@ from transformers import Gemma2Config, LlamaConfig
 
 from kqa_lightning.cli import KQACLI, run_cli
 from kqa_lightning.errors import KQAError
-from kqa_lightning.model.base import choose_attention
+from kqa_lightning.model.attention import Attention, choose_attention
 from kqa_lightning.model.memory import Memory, estimate_memory
 
 PACKAGE = "kqa-lightning"
@@ -69,6 +69,7 @@ class Doctor(KQACLI):
         """What the settings come to on this machine."""
         model, data, trainer = self.config.model, self.config.data, self.config.trainer
         tokens = max(data.max_length, data.tokens_per_batch or 0)
+        on_gpu = trainer.accelerator != "cpu" and torch.cuda.is_available()
         try:
             memory = estimate_memory(
                 model.base_model,
@@ -78,11 +79,12 @@ class Doctor(KQACLI):
                 attn_implementation=model.attn_implementation,
                 tokens=tokens,
                 gradient_checkpointing=model.gradient_checkpointing,
+                on_cpu=not on_gpu,
             )
         except KQAError as error:
             yield Finding("base model", str(error), stops=True)
             return
-        yield from _memory(memory, tokens, on_gpu=trainer.accelerator != "cpu" and torch.cuda.is_available())
+        yield from _memory(memory, tokens, on_gpu=on_gpu)
         yield _disk("disk, root dir", Path(trainer.default_root_dir))
 
 
@@ -142,7 +144,7 @@ def _machine() -> Iterator[Finding]:
 def _attention() -> Iterator[Finding]:
     for family, config in FAMILIES.items():
         allowed, refused = [], []
-        for attention in ("eager", "sdpa"):
+        for attention in get_args(Attention):
             try:
                 choose_attention(config(), attention, "fp32")
                 allowed.append(attention)

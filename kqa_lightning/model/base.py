@@ -10,15 +10,16 @@ from typing import Any, Literal, cast
 import torch
 from bitsandbytes.nn import Linear4bit, Params4bit
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedConfig, PreTrainedModel
+from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from kqa_lightning.errors import KQAError
+from kqa_lightning.model import blockwise  # noqa: F401  makes its name known to transformers
+from kqa_lightning.model.attention import Attention, choose_attention
 from kqa_lightning.model.source import reading, resolve_source
 
 Quantization = Literal["nf4", "none"]
 Precision = Literal["bf16", "fp16", "fp32"]
-Attention = Literal["eager", "sdpa"]
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 ALL_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
@@ -65,7 +66,7 @@ def load_base_model(
     source = resolve_source(base_model)
     with reading(base_model):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)
-    attention = choose_attention(config, attn_implementation, precision)
+    attention = choose_attention(config, attn_implementation, precision, on_cpu=torch.device(device).type == "cpu")
     with reading(base_model), _progress_bar(source):
         loaded = AutoModelForCausalLM.from_pretrained(
             source,
@@ -85,27 +86,6 @@ def load_base_model(
     refuse_broken_blocks(model, base_model)
     guard_against_repacking(model)
     return model
-
-
-def choose_attention(config: PreTrainedConfig, attn_implementation: str | None, precision: Precision) -> Attention:
-    """The attention to load ``config`` with.
-
-    Raises:
-        KQAError: what is asked for is unknown, or gives wrong results with this architecture.
-    """
-    soft_capped = config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
-    if soft_capped and precision == "fp16":
-        raise KQAError(
-            f"--model.precision fp16 is numerically unstable with {config.model_type} (its activations exceed fp16's"
-            " range); use bf16 or fp32"
-        )
-    if soft_capped and attn_implementation == "sdpa":
-        raise KQAError(
-            f"--model.attn_implementation sdpa drops the soft cap of {config.model_type}'s attention; use eager"
-        )
-    if attn_implementation not in (None, "eager", "sdpa"):
-        raise KQAError(f"--model.attn_implementation {attn_implementation} is not supported; use eager or sdpa")
-    return "eager" if soft_capped or attn_implementation == "eager" else "sdpa"
 
 
 def attach_lora(model: PreTrainedModel, settings: LoRA, *, gradient_checkpointing: bool = False) -> PeftModel:

@@ -1,6 +1,6 @@
-"""Attention masks of a packed article, for eager and sdpa attention.
+"""Attention masks of a packed article, for eager, sdpa and blockwise attention.
 
-Both take an additive float mask [rows, 1, queries, keys]. (A bool mask is silently wrong on eager attention, which
+All take an additive float mask [rows, 1, queries, keys]. (A bool mask is silently wrong on eager attention, which
 adds it to the scores; a 2-D mask lets the questions of an article see each other.)
 """
 

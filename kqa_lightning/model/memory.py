@@ -7,7 +7,8 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
 
-from kqa_lightning.model.base import DTYPES, Attention, LoRA, Precision, Quantization, attach_lora, choose_attention
+from kqa_lightning.model.attention import Attention, choose_attention
+from kqa_lightning.model.base import DTYPES, LoRA, Precision, Quantization, attach_lora
 from kqa_lightning.model.source import reading, resolve_source
 
 NF4_BLOCK = 64  # weights that share one fp32 scale
@@ -53,6 +54,7 @@ def estimate_memory(
     attn_implementation: Attention | None,
     tokens: int,
     gradient_checkpointing: bool,
+    on_cpu: bool = False,
 ) -> Memory:
     """The memory of fine-tuning a base model, from its ``config.json`` alone.
 
@@ -64,6 +66,7 @@ def estimate_memory(
         attn_implementation: As for the module.
         tokens: In the largest batch, one row of them.
         gradient_checkpointing: Whether layers are computed again in the backward pass.
+        on_cpu: Whether it is to run on a CPU, where another attention is the fastest.
 
     Raises:
         KQAError: the base model cannot be found, or the adapters do not fit it.
@@ -83,7 +86,7 @@ def estimate_memory(
             config,
             tokens,
             itemsize,
-            eager=choose_attention(config, attn_implementation, precision) == "eager",
+            eager=choose_attention(config, attn_implementation, precision, on_cpu=on_cpu) == "eager",
             checkpointing=gradient_checkpointing,
         ),
     )

@@ -17,7 +17,8 @@ from kqa_lightning.errors import KQAError
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
 from kqa_lightning.model.answering import AnswerGenerator
 from kqa_lightning.model.answers import AnsweredQuestion, Candidate, is_over, read_candidates
-from kqa_lightning.model.base import Attention, LoRA, Precision, Quantization, attach_lora, load_base_model
+from kqa_lightning.model.attention import Attention
+from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.normalisation import LossNormalisation, StepMean
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
@@ -41,7 +42,8 @@ class KQAModule(LightningModule):
         lora: Shape of the adapters.
         quantization: nf4 keeps the base's linear layers in 4 bits, none keeps them whole.
         precision: Type of the base's other weights and of all arithmetic; the adapters are fp32 always.
-        attn_implementation: Attention; null takes the right one for the architecture (Gemma2 allows eager alone).
+        attn_implementation: Attention; null takes the fastest that is right for the architecture: sdpa, and for the
+            soft cap of Gemma2 blockwise on a CPU and eager on a GPU.
         gradient_checkpointing: Compute each layer again in the backward pass: less memory, a third more time.
         optimizer: bitsandbytes' paged AdamW or torch's AdamW.
         learning_rate: Peak learning rate; on resume the one given here wins over the checkpoint's.

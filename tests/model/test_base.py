@@ -16,7 +16,8 @@ from transformers import Gemma2Config, LlamaConfig
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.errors import KQAError
-from kqa_lightning.model.base import ALL_PROJECTIONS, LoRA, attach_lora, choose_attention, load_base_model
+from kqa_lightning.model.attention import choose_attention
+from kqa_lightning.model.base import ALL_PROJECTIONS, LoRA, attach_lora, load_base_model
 from kqa_lightning.model.loss import token_losses
 
 
@@ -37,7 +38,7 @@ def test_layers_are_nf4_and_the_rest_has_the_precision(
     others = [p for p in model.parameters() if p.dtype != torch.uint8]
     assert {p.dtype for p in others} == {dtype}
     assert not any(p.requires_grad for p in model.parameters())
-    assert model.config._attn_implementation == ("eager" if family == "gemma2" else "sdpa")
+    assert model.config._attn_implementation == ("blockwise" if family == "gemma2" else "sdpa")
 
 
 def test_without_quantisation_the_layers_are_whole(bases: dict[str, Path]) -> None:
@@ -121,7 +122,8 @@ def test_gradient_checkpointing_changes_nothing_but_memory(make_model: Callable[
 def test_attention_known_to_be_wrong_is_refused_with_its_reason() -> None:
     gemma2, llama = Gemma2Config(), LlamaConfig()
     assert choose_attention(gemma2, None, "bf16") == "eager"
-    assert choose_attention(llama, None, "fp16") == "sdpa"
+    assert choose_attention(gemma2, None, "bf16", on_cpu=True) == "blockwise"
+    assert choose_attention(llama, None, "fp16") == choose_attention(llama, None, "fp32", on_cpu=True) == "sdpa"
     assert choose_attention(llama, "eager", "bf16") == "eager"
     with pytest.raises(KQAError, match="sdpa drops the soft cap"):
         choose_attention(gemma2, "sdpa", "bf16")

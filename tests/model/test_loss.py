@@ -10,7 +10,7 @@ from kqa_lightning.data.packing import pack
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.masks import attention_mask
 
-MODELS = [("gemma2", None), ("llama", "sdpa"), ("llama", "eager")]
+MODELS = [("gemma2", "eager"), ("gemma2", "blockwise"), ("llama", "sdpa"), ("llama", "eager"), ("llama", "blockwise")]
 CASES = {
     "window exceeded": [random_article(1, 40, [(6, 3), (9, 5), (4, 1)])],
     "window not exceeded": [random_article(2, 5, [(3, 2), (4, 3)])],

@@ -1,0 +1,44 @@
+"""Which implementations of attention there are, and which are right for an architecture."""
+
+from typing import Literal, get_args
+
+from transformers import PreTrainedConfig
+
+from kqa_lightning.errors import KQAError
+
+Attention = Literal["eager", "sdpa", "blockwise"]
+
+
+def choose_attention(
+    config: PreTrainedConfig, attn_implementation: str | None, precision: str, *, on_cpu: bool = False
+) -> Attention:
+    """The attention to load ``config`` with.
+
+    Args:
+        config: The base model's configuration.
+        attn_implementation: What the user asks for; None for the fastest that is right.
+        precision: ``bf16``, ``fp16`` or ``fp32``.
+        on_cpu: Whether it is to be fast on a CPU.
+
+    Raises:
+        KQAError: what is asked for is unknown, or gives wrong results with this architecture.
+    """
+    soft_capped = config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
+    if soft_capped and precision == "fp16":
+        raise KQAError(
+            f"--model.precision fp16 is numerically unstable with {config.model_type} (its activations exceed fp16's"
+            " range); use bf16 or fp32"
+        )
+    if soft_capped and attn_implementation == "sdpa":
+        raise KQAError(
+            f"--model.attn_implementation sdpa drops the soft cap of {config.model_type}'s attention;"
+            " use eager or blockwise"
+        )
+    if attn_implementation is None:
+        return "sdpa" if not soft_capped else "blockwise" if on_cpu else "eager"
+    for known in get_args(Attention):
+        if attn_implementation == known:
+            return known
+    raise KQAError(
+        f"--model.attn_implementation {attn_implementation} is not supported; use {', '.join(get_args(Attention))}"
+    )

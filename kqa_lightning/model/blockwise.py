@@ -1,0 +1,133 @@
+"""Exact attention in blocks of queries, each with the keys that one of its queries sees: for training on a CPU.
+
+Eager attention makes a dozen tensors of [heads, queries, keys], each larger than any cache, and computes what the mask
+throws away: with articles shared by their questions that is a third to a half. Here a block's scores stay in the
+cache, keys that no query of the block sees are left out, and the backward pass computes the scores again (Dao et al.,
+"FlashAttention", 2022, whose GPU kernels know no soft cap; the derivative of the cap is ours).
+"""
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward as capped_eager
+
+NAME = "blockwise"
+BLOCK = 64  # queries: 4 heads by 2,000 keys are then 2 MB
+_DENSE_BELOW = 64  # queries: of a token or a short question there is nothing to divide
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers calls it.
+
+    Args:
+        module: The attention layer.
+        query: [rows, heads, queries, width].
+        key: [rows, key heads, keys, width]; heads are a multiple of key heads.
+        value: As ``key``.
+        attention_mask: Additive, [rows, 1, queries, keys]; what is as low as its type allows is not seen.
+        scaling: Of the scores; one over the root of the width if not given.
+        dropout: Of the attention weights; only 0 is computed.
+        softcap: Bound c of the scores s, which become c tanh(s / c).
+        kwargs: What other implementations take.
+
+    Returns:
+        [rows, queries, heads, width], and no attention weights.
+
+    Raises:
+        ValueError: without a mask, or with dropout.
+    """
+    if attention_mask is None or dropout:
+        raise ValueError("blockwise attention needs an additive mask and has no dropout of attention weights")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    if query.shape[2] < _DENSE_BELOW:
+        return capped_eager(module, query, key, value, attention_mask, scaling=scaling, softcap=softcap)[0], None
+    mask = attention_mask.expand(query.shape[0], 1, -1, -1)[:, 0]
+    return _Blockwise.apply(query, key, value, mask, scaling, softcap).transpose(1, 2), None
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, eager_mask)  # for who calls the model without our masks
+
+
+class _Blockwise(torch.autograd.Function):
+    """[rows, heads, queries, width] from queries, keys, values and an additive mask [rows, queries, keys]."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float, softcap: float | None
+    ) -> Tensor:
+        output = torch.empty_like(query)
+        logsums = query.new_empty(query.shape[:3], dtype=torch.float32)
+        for row, block, seen in _blocks(mask):
+            keys, values = key[row, :, seen], value[row, :, seen]
+            scores, _ = _scores(query[row, :, block], keys, mask[row, block][:, seen], scaling, softcap)
+            sums = scores.logsumexp(-1)
+            weights = scores.sub_(sums[..., None]).exp_().to(value.dtype)
+            mixed = _per_key_head(weights, len(values)).matmul(values)
+            output[row, :, block] = mixed.view_as(output[row, :, block])
+            logsums[row, :, block] = sums
+        ctx.save_for_backward(query, key, value, mask, output, logsums)
+        ctx.scaling, ctx.softcap = scaling, softcap
+        return output
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
+        query, key, value, mask, output, logsums = ctx.saved_tensors
+        (gradient,) = gradients
+        of_query, of_key, of_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        inner = (gradient * output).sum(-1, dtype=torch.float32)
+        for row, block, seen in _blocks(mask):
+            keys, values, queries = key[row, :, seen], value[row, :, seen], query[row, :, block]
+            groups = keys.shape[0]
+            scores, capped = _scores(queries, keys, mask[row, block][:, seen], ctx.scaling, ctx.softcap)
+            weights = scores.sub_(logsums[row, :, block][..., None]).exp_()
+            outer = _per_key_head(gradient[row, :, block], groups)
+            of_value[row, :, seen] += _per_key_head(weights, groups).transpose(1, 2).to(outer.dtype).matmul(outer)
+            of_scores = outer.matmul(values.transpose(1, 2)).view_as(weights).float()
+            of_scores = of_scores.sub_(inner[row, :, block][..., None]).mul_(weights)
+            if capped is not None:
+                of_scores.mul_(1 - capped.square_())
+            of_scores = _per_key_head(of_scores.mul_(ctx.scaling).to(query.dtype), groups)
+            of_query[row, :, block] = of_scores.matmul(keys).view_as(queries)
+            of_key[row, :, seen] += of_scores.transpose(1, 2).matmul(_per_key_head(queries, groups))
+        return of_query, of_key, of_value, None, None, None
+
+
+def _blocks(mask: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+    """Of a mask [rows, queries, keys]: each row's blocks of queries, and the keys that any query of a block sees."""
+    visible = mask > torch.finfo(mask.dtype).min
+    for row in range(mask.shape[0]):
+        for start in range(0, mask.shape[1], BLOCK):
+            block = slice(start, start + BLOCK)
+            yield row, block, visible[row, block].any(0).nonzero()[:, 0]
+
+
+def _scores(
+    queries: Tensor, keys: Tensor, mask: Tensor, scaling: float, softcap: float | None
+) -> tuple[Tensor, Tensor | None]:
+    """Masked scores, fp32 [heads, queries, keys], and tanh(s / c) of those before the mask where there is a cap."""
+    scores = _per_key_head(queries, keys.shape[0]).matmul(keys.transpose(1, 2))
+    scores = scores.view(queries.shape[0], -1, keys.shape[1]).float()
+    if softcap is None:
+        return scores.mul_(scaling).add_(mask), None
+    capped = scores.mul_(scaling / softcap).tanh_()
+    return torch.add(mask, capped, alpha=softcap), capped
+
+
+def _per_key_head(tensor: Tensor, groups: int) -> Tensor:
+    """[heads, queries, columns] as [key heads, heads of each times queries, columns]."""
+    return tensor.reshape(groups, -1, tensor.shape[-1])

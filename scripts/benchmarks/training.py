@@ -1,0 +1,223 @@
+"""Compare four ways to fine-tune: TRL as the deck used it, TRL at its best, ours row by row, ours with shared articles.
+
+    python scripts/benchmarks/training.py --korquad KorQuAD_v1.0_dev.json --json training.json --plot training.png
+    python scripts/benchmarks/training.py --quick
+
+Each way runs in a process of its own, from the same 4-bit base, adapters and token ids, with as many rows an
+optimizer step. In turns, each does a repetition while the others wait. Needs the extra ``benchmark``.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are imported the same way by the children
+
+from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
+from benchmarks.charts import draw_speeds
+from benchmarks.training_ways import Job, train_ours, train_trl
+from benchmarks.workers import Piece, Worker
+
+from kqa_lightning.ensemble.text_tables import format_table
+
+WAYS = ("deck", "trl_best", "separate", "shared")
+ARTICLES_PER_STEP = 4
+TRL_BATCHES = (4, 8, 16)
+HELD_OUT = 12  # articles
+
+
+@dataclass
+class Measured:
+    """What a way came to."""
+
+    answers_per_second: list[float] = field(default_factory=list)
+    peak_mib: list[int] = field(default_factory=list)
+    loss: list[float] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One base on one table.
+
+    Attributes:
+        name: BASE/TABLE, as in the result.
+        job: what all ways do.
+        questions: of an article.
+        token_ratio: tokens of separate rows to tokens of shared ones.
+    """
+
+    name: str
+    job: Job
+    questions: int
+    token_ratio: float
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure everything asked for, and show it."""
+    options = parse(arguments)
+    results: dict[str, dict[str, Measured]] = {}
+    ratios: dict[str, float] = {}
+    with tempfile.TemporaryDirectory(prefix="kqa-benchmark-") as scratch:
+        for comparison in plan(options, Path(scratch)):
+            results[comparison.name] = measure(comparison, options.repetitions, Path(scratch))
+            ratios[comparison.name] = comparison.token_ratio
+            print(describe(comparison.name, results[comparison.name], comparison.token_ratio), flush=True)
+            if options.json:  # after each, so that what is measured is not lost
+                options.json.write_text(json.dumps(results, default=vars, indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        speeds = {name: {way: one.answers_per_second for way, one in ways.items()} for name, ways in results.items()}
+        draw_speeds(options.plot, speeds, "Training: answers learned from in a second")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--korquad", metavar="FILE", help="KorQuAD's development set; without it the sample alone")
+    parser.add_argument(
+        "--bases",
+        nargs="+",
+        default=["tiny-gemma2", "tiny-eeve", "tiny-nous", "wide"],
+        help="bundled bases, and wide: 95 million random parameters, 256,000 words",
+    )
+    parser.add_argument(
+        "--wide-tokenizer", default="tiny-gemma2", help="tokenizer of the wide base, such as Gemma's own (folder)"
+    )
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=2, help="optimizer steps a repetition takes")
+    parser.add_argument("--threads", type=int, default=1, help="processor threads of a way")
+    parser.add_argument("--quick", action="store_true", help="one step a repetition")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.steps = 1
+    return options
+
+
+def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
+    """The comparisons to make."""
+    tables = {"korquad": options.korquad, "sample": "sample"}
+    found = []
+    for base in options.bases:
+        for name, source in tables.items():
+            if source and not (base == "wide" and name == "sample" and options.korquad):
+                found.append(make_comparison(base, name, source, options, scratch))
+    return found
+
+
+def make_comparison(base: str, table: str, source: str, options: argparse.Namespace, scratch: Path) -> Comparison:
+    """Choose the articles of a comparison and count their tokens."""
+    is_wide = base == "wide"
+    folder, prompt = base, base.removeprefix("tiny-")
+    if is_wide:
+        folder, prompt = str(scratch / "wide"), "gemma2"
+        if not Path(folder).is_dir():
+            from kqa_lightning.model.source import resolve_source
+
+            make_wide_base(Path(folder), str(resolve_source(options.wide_tokenizer)))
+    # TRL takes two rows of the wide base a step: more would take minutes.
+    articles_per_step = 1 if is_wide else ARTICLES_PER_STEP
+    steps = (options.repetitions * options.steps) + 2
+    rows = choose_articles(source, HELD_OUT + steps * articles_per_step, seed=0, longest=1200)
+    questions = sum(row["context"] == rows[0]["context"] for row in rows)
+    paths = [scratch / f"{base}-{table}-{part}.jsonl" for part in ("train", "held-out")]
+    write_rows(paths[0], rows[HELD_OUT * questions :])
+    write_rows(paths[1], rows[: HELD_OUT * questions])
+    per_step = articles_per_step * questions
+    job = Job(
+        folder, prompt, str(paths[0]), str(paths[1]), per_step, options.steps * per_step, per_step, options.threads
+    )
+    return Comparison(f"{base}/{table}", job, questions, token_ratio(job))
+
+
+def token_ratio(job: Job) -> float:
+    """Tokens of separate rows to those of shared ones."""
+    counts = []
+    for share in (False, True):
+        data = job.data(share)
+        data.setup("fit")
+        counts.append(sum(data.articles["train"].lengths))
+    return counts[0] / counts[1]
+
+
+def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:
+    """Let the ways take turns."""
+    job = comparison.job
+    articles = job.rows_per_step // comparison.questions
+    start = partial(_start, scratch)
+    batch = fastest_batch(job, scratch)
+    workers = {
+        "deck": start("deck", train_trl, (job, 1, False, scratch)),
+        "trl_best": start("trl_best", train_trl, (job, batch, True, scratch)),
+        "separate": start("separate", train_ours, (job, False, articles)),
+        "shared": start("shared", train_ours, (job, True, articles)),
+    }
+    found = {way: Measured() for way in WAYS}
+    try:
+        for worker in workers.values():
+            worker.receive()  # ready
+        for _ in tqdm(range(repetitions), desc=comparison.name, unit="round"):
+            for way, worker in workers.items():
+                found[way].answers_per_second.append(_speed(worker.ask("go")))
+        for way, worker in workers.items():
+            peak, loss = worker.ask("end")
+            found[way].peak_mib.append(peak)
+            found[way].loss.append(round(loss, 4))
+    finally:
+        for worker in workers.values():
+            worker.end()
+    return found
+
+
+def fastest_batch(job: Job, scratch: Path) -> int:
+    """The batch size at which TRL is fastest, of those that divide a step's rows or are all of them."""
+    sizes = sorted({min(size, job.rows_per_step) for size in TRL_BATCHES})
+    if len(sizes) == 1:
+        return sizes[0]
+    speeds = {}
+    for size in tqdm(sizes, desc="TRL's best batch", unit="batch"):
+        worker = _start(scratch, f"trl_{size}", train_trl, (job, size, True, scratch))
+        try:
+            worker.receive()
+            speeds[size] = statistics.median(_speed(worker.ask("go")) for _ in range(2))
+        finally:
+            worker.end()
+    return max(speeds, key=lambda size: speeds[size])
+
+
+def describe(name: str, measured: dict[str, Measured], ratio: float) -> str:
+    """A table of one comparison."""
+    shared = statistics.median(measured["shared"].answers_per_second)
+    rows = [[name, "answers/s", "range", "shared is", "peak MiB", "held-out loss"]]
+    for way, one in measured.items():
+        speed = statistics.median(one.answers_per_second)
+        low, high = min(one.answers_per_second), max(one.answers_per_second)
+        rows.append(
+            [
+                *(way, f"{speed:.2f}", f"{low:.2f} to {high:.2f}", f"{shared / speed:.1f} times"),
+                *(f"{one.peak_mib[0]:,}", f"{one.loss[0]:.3f}"),
+            ]
+        )
+    return f"\n{format_table(rows)}\ntokens of separate rows to those of shared ones: {ratio:.2f}"
+
+
+def _start(scratch: Path, name: str, target, arguments: tuple) -> Worker:  # type: ignore[no-untyped-def]
+    return Worker(name, target, arguments, scratch / f"{name}.log")
+
+
+def _speed(piece: Piece) -> float:
+    return round(piece.answers / piece.seconds, 3)
+
+
+if __name__ == "__main__":
+    main()

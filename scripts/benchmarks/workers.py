@@ -1,0 +1,90 @@
+"""Ways to do the same work, each in a child process of its own that does a piece of it when it is told to."""
+
+import multiprocessing
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Piece:
+    """What a repetition did.
+
+    Attributes:
+        answers: answers learned from or given.
+        seconds: wall time.
+    """
+
+    answers: int
+    seconds: float
+
+
+class Worker:
+    """A child process that answers each message with one.
+
+    Memory and threads are its own, so that its peak is that of its way alone, and what one way leaves in a cache
+    is none of another's business.
+
+    Args:
+        name: of the way, for messages.
+        target: run in the child with a connection and ``arguments``; sends "ready" once it is warm.
+        arguments: what the child needs; pickled.
+        log: file that takes what the child prints.
+    """
+
+    def __init__(self, name: str, target: Callable[..., None], arguments: tuple[Any, ...], log: Path) -> None:
+        self.name = name
+        self._log = log
+        context = multiprocessing.get_context("spawn")  # a fork would share the parent's memory and threads
+        self._connection, theirs = context.Pipe()
+        self._process = context.Process(target=_redirected, args=(log, target, theirs, *arguments), daemon=True)
+        self._process.start()
+        theirs.close()
+
+    def receive(self) -> Any:
+        """The child's next message.
+
+        Raises:
+            SystemExit: the child has ended, with what it printed last.
+        """
+        try:
+            return self._connection.recv()
+        except EOFError:
+            self._process.join()
+            tail = "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
+            raise SystemExit(
+                f"error: the way {self.name} ended with status {self._process.exitcode}:\n{tail}"
+            ) from None
+
+    def ask(self, message: str) -> Any:
+        """Send a message and wait for the answer."""
+        self._connection.send(message)
+        return self.receive()
+
+    def end(self) -> None:
+        """End the child, whatever it does."""
+        self._process.kill()
+        self._process.join()
+        self._connection.close()
+
+
+def _redirected(log: Path, target: Callable[..., None], connection: Connection, *arguments: Any) -> None:
+    """Run ``target`` with stdout and stderr, those of libraries included, in a file."""
+    with log.open("w", encoding="utf-8") as file:
+        os.dup2(file.fileno(), sys.stdout.fileno())
+        os.dup2(file.fileno(), sys.stderr.fileno())
+        target(connection, *arguments)
+
+
+def peak_mib() -> int:
+    """The most memory this process had, in MiB: on a GPU if there is one, else in all."""
+    import torch
+
+    from callbacks.throughput import peak_memory
+
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return round(peak_memory(device) / 2**20)
