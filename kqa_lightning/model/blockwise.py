@@ -45,7 +45,8 @@ def attend(
         kwargs: What other implementations take.
 
     Returns:
-        [rows, queries, heads, width], and no attention weights.
+        [rows, queries, heads, width], and no attention weights. A query that sees nothing, as padding may, has no
+        defined output.
 
     Raises:
         ValueError: without a mask, or with dropout.
@@ -70,8 +71,8 @@ class _Blockwise(torch.autograd.Function):
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor, scaling: float, softcap: float | None
     ) -> Tensor:
-        output = torch.empty_like(query)
-        logsums = query.new_empty(query.shape[:3], dtype=torch.float32)
+        output = torch.zeros_like(query)
+        logsums = query.new_zeros(query.shape[:3], dtype=torch.float32)
         for row, block, seen in _blocks(mask):
             keys, values = key[row, :, seen], value[row, :, seen]
             scores, _ = _scores(query[row, :, block], keys, mask[row, block][:, seen], scaling, softcap)
@@ -88,7 +89,7 @@ class _Blockwise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         query, key, value, mask, output, logsums = ctx.saved_tensors
         (gradient,) = gradients
-        of_query, of_key, of_value = torch.empty_like(query), torch.zeros_like(key), torch.zeros_like(value)
+        of_query, of_key, of_value = map(torch.zeros_like, (query, key, value))
         inner = (gradient * output).sum(-1, dtype=torch.float32)
         for row, block, seen in _blocks(mask):
             keys, values, queries = key[row, :, seen], value[row, :, seen], query[row, :, block]
@@ -113,7 +114,9 @@ def _blocks(mask: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
     for row in range(mask.shape[0]):
         for start in range(0, mask.shape[1], BLOCK):
             block = slice(start, start + BLOCK)
-            yield row, block, visible[row, block].any(0).nonzero()[:, 0]
+            seen = visible[row, block].any(0).nonzero()[:, 0]
+            if len(seen):
+                yield row, block, seen
 
 
 def _scores(

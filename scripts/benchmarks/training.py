@@ -14,7 +14,6 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -30,7 +29,7 @@ from kqa_lightning.ensemble.text_tables import format_table
 
 WAYS = ("deck", "trl_best", "separate", "shared")
 ARTICLES_PER_STEP = 4
-TRL_BATCHES = (4, 8, 16)
+BATCHES = {"trl_best": (1, 4, 16), "separate": (1, 4, 16), "shared": (1, 4)}  # rows, of which the fastest is taken
 HELD_OUT = 12  # articles
 
 
@@ -41,6 +40,7 @@ class Measured:
     answers_per_second: list[float] = field(default_factory=list)
     peak_mib: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
+    batch_size: int = 1
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             ratios[comparison.name] = comparison.token_ratio
             print(describe(comparison.name, results[comparison.name], comparison.token_ratio), flush=True)
             if options.json:  # after each, so that what is measured is not lost
-                options.json.write_text(json.dumps(results, default=vars, indent=1) + "\n", encoding="utf-8")
+                options.json.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
     if options.plot:
         speeds = {name: {way: one.answers_per_second for way, one in ways.items()} for name, ways in results.items()}
         draw_speeds(options.plot, speeds, "Training: answers learned from in a second")
@@ -152,17 +152,9 @@ def token_ratio(job: Job) -> float:
 
 def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:
     """Let the ways take turns."""
-    job = comparison.job
-    articles = job.rows_per_step // comparison.questions
-    start = partial(_start, scratch)
-    batch = fastest_batch(job, scratch)
-    workers = {
-        "deck": start("deck", train_trl, (job, 1, False, scratch)),
-        "trl_best": start("trl_best", train_trl, (job, batch, True, scratch)),
-        "separate": start("separate", train_ours, (job, False, articles)),
-        "shared": start("shared", train_ours, (job, True, articles)),
-    }
-    found = {way: Measured() for way in WAYS}
+    sizes = {way: fastest_batch(comparison, way, scratch) for way in WAYS}
+    workers = {way: start(way, comparison.job, sizes[way], scratch) for way in WAYS}
+    found = {way: Measured(batch_size=sizes[way]) for way in WAYS}
     try:
         for worker in workers.values():
             worker.receive()  # ready
@@ -179,40 +171,55 @@ def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str
     return found
 
 
-def fastest_batch(job: Job, scratch: Path) -> int:
-    """The batch size at which TRL is fastest, of those that divide a step's rows or are all of them."""
-    sizes = sorted({min(size, job.rows_per_step) for size in TRL_BATCHES})
+def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """What is written: of each comparison and way its speeds, peak memory and loss."""
+    names = ("answers_per_second", "peak_mib", "loss")
+    return {
+        name: {way: {key: getattr(one, key) for key in names} for way, one in ways.items()}
+        for name, ways in results.items()
+    }
+
+
+def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
+    """The number of rows in a batch at which a way is fastest, in one repetition."""
+    job = comparison.job
+    most = job.rows_per_step // (comparison.questions if way == "shared" else 1)
+    sizes = sorted({min(size, most) for size in BATCHES.get(way, (1,))})
     if len(sizes) == 1:
         return sizes[0]
-    speeds = {}
-    for size in tqdm(sizes, desc="TRL's best batch", unit="batch"):
-        worker = _start(scratch, f"trl_{size}", train_trl, (job, size, True, scratch))
+    speeds = dict.fromkeys(sizes, 0.0)
+    for size in tqdm(sizes, desc=f"{comparison.name}, best batch of {way}", unit="batch"):
+        worker = start(way, job, size, scratch)
         try:
             worker.receive()
-            speeds[size] = statistics.median(_speed(worker.ask("go")) for _ in range(2))
+            speeds[size] = _speed(worker.ask("go"))
         finally:
             worker.end()
     return max(speeds, key=lambda size: speeds[size])
 
 
+def start(way: str, job: Job, batch_size: int, scratch: Path) -> Worker:
+    """The child process of a way."""
+    log = scratch / f"{way}.log"
+    if way in ("separate", "shared"):
+        return Worker(way, train_ours, (job, way == "shared", batch_size), log)
+    return Worker(way, train_trl, (job, batch_size, way == "trl_best", scratch), log)
+
+
 def describe(name: str, measured: dict[str, Measured], ratio: float) -> str:
     """A table of one comparison."""
     shared = statistics.median(measured["shared"].answers_per_second)
-    rows = [[name, "answers/s", "range", "shared is", "peak MiB", "held-out loss"]]
+    rows = [[name, "answers/s", "range", "shared is", "peak MiB", "held-out loss", "rows a batch"]]
     for way, one in measured.items():
         speed = statistics.median(one.answers_per_second)
         low, high = min(one.answers_per_second), max(one.answers_per_second)
         rows.append(
             [
                 *(way, f"{speed:.2f}", f"{low:.2f} to {high:.2f}", f"{shared / speed:.1f} times"),
-                *(f"{one.peak_mib[0]:,}", f"{one.loss[0]:.3f}"),
+                *(f"{one.peak_mib[0]:,}", f"{one.loss[0]:.3f}", str(one.batch_size)),
             ]
         )
     return f"\n{format_table(rows)}\ntokens of separate rows to those of shared ones: {ratio:.2f}"
-
-
-def _start(scratch: Path, name: str, target, arguments: tuple) -> Worker:  # type: ignore[no-untyped-def]
-    return Worker(name, target, arguments, scratch / f"{name}.log")
 
 
 def _speed(piece: Piece) -> float:

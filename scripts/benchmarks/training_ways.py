@@ -21,6 +21,7 @@ from kqa_lightning import KQADataModule, KQAModule
 from kqa_lightning.data.articles import EncodedTable
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.data.prompts import EEVEPrompt, Gemma2Prompt, NousPrompt, Prompt
+from kqa_lightning.model.attention import Attention
 from kqa_lightning.model.base import DTYPES
 from kqa_lightning.model.loss import token_losses
 
@@ -60,10 +61,10 @@ class Job:
     warm_up_rows: int
     threads: int
 
-    def module(self) -> KQAModule:
+    def module(self, attention: Attention | None = None) -> KQAModule:
         """Our module, the base not loaded yet; the same adapters each time."""
         torch.manual_seed(0)
-        return KQAModule(self.base_model, precision="fp32", learning_rate=LEARNING_RATE)
+        return KQAModule(self.base_model, precision="fp32", learning_rate=LEARNING_RATE, attn_implementation=attention)
 
     def data(self, share_articles: bool, tokens_per_batch: int | None = None) -> KQADataModule:
         """Our data module, with everything in the training part."""
@@ -132,18 +133,24 @@ class PacedSteps(Callback):
             self._pacer.add(rows)
 
 
-def train_ours(connection: Connection, job: Job, share_articles: bool, articles_per_step: int) -> None:
-    """Our own training, as ``fit`` does it, without validation and checkpoints."""
+def train_ours(connection: Connection, job: Job, share_articles: bool, batch_size: int) -> None:
+    """Our own training, as ``fit`` does it, without validation and checkpoints.
+
+    Args:
+        connection: to the parent.
+        job: what to do.
+        share_articles: whether the questions of an article share a row.
+        batch_size: rows of a batch, on average; a step accumulates as many as ``job`` wants.
+    """
     torch.set_num_threads(job.threads)
-    whole = job.data(share_articles=True)
-    whole.setup("fit")
-    shared = whole.articles["train"]
-    # As many tokens as the articles of a step have when they are shared: a batch a step, or some, then.
-    tokens = articles_per_step * max(shared.lengths)
-    data = job.data(share_articles, tokens)
+    data = job.data(share_articles)
     data.setup("fit")
-    batches = len(data.train_dataloader())
-    accumulate = max(1, round(batches * job.rows_per_step / sum(map(len, shared.question_rows))))
+    if batch_size > 1:
+        lengths = data.articles["train"].lengths
+        data = job.data(share_articles, tokens_per_batch=round(batch_size * sum(lengths) / len(lengths)))
+        data.setup("fit")
+    questions = sum(map(len, data.articles["train"].question_rows))
+    accumulate = max(1, round(len(data.train_dataloader()) * job.rows_per_step / questions))
     module = job.module()
     trainer = Trainer(
         accelerator="auto",
@@ -182,7 +189,7 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
     torch.set_num_threads(job.threads)
     data = job.data(share_articles=False)
     data.setup("fit")
-    module = job.module()
+    module = job.module("eager" if job.prompt == "gemma2" else "sdpa")  # what transformers has for it
     module.configure_model()
     assert module.model is not None
     pacer = Pacer(connection, job)

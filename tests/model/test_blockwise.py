@@ -67,6 +67,16 @@ def test_more_keys_than_queries_as_with_a_cache() -> None:
         assert (found - expected).norm() / expected.norm() < 1e-6
 
 
+def test_padding_that_sees_nothing_disturbs_nothing() -> None:
+    """As transformers' own masks have it, where the first rows of the mask are all hidden."""
+    mask = packed_mask([(250, [])], None)
+    mask[:, :, :130] = mask[:, :, :, :130] = torch.finfo(torch.float32).min
+    outputs = [run(implementation, mask, 5.0)[0][:, 130:] for implementation in (attend, eager_attention_forward)]
+    mask[:, :, :130, :130] = 0  # what padding sees of itself has no say in the gradients of the rest
+    assert (outputs[0] - outputs[1]).norm() / outputs[1].norm() < 1e-6
+    assert all(one.isfinite().all() for one in run(attend, mask, 5.0))
+
+
 def test_in_bf16_scores_are_fp32() -> None:
     mask = packed_mask([(200, [60, 50])], None)
     exact = run(eager_attention_forward, mask, 5.0)
