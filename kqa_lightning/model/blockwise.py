@@ -76,11 +76,12 @@ class _Blockwise(torch.autograd.Function):
         for row, block, seen in _blocks(mask):
             keys, values = key[row, :, seen], value[row, :, seen]
             scores, _ = _scores(query[row, :, block], keys, mask[row, block][:, seen], scaling, softcap)
-            sums = scores.logsumexp(-1)
-            weights = scores.sub_(sums[..., None]).exp_().to(value.dtype)
-            mixed = _per_key_head(weights, len(values)).matmul(values)
-            output[row, :, block] = mixed.view_as(output[row, :, block])
-            logsums[row, :, block] = sums
+            highest = scores.amax(-1, keepdim=True)
+            weights = scores.sub_(highest).exp_()
+            sums = weights.sum(-1, keepdim=True)
+            mixed = _per_key_head(weights.to(value.dtype), len(values)).matmul(values)
+            output[row, :, block] = mixed.view(*sums.shape[:2], -1) / sums
+            logsums[row, :, block] = (highest + sums.log())[..., 0]
         ctx.save_for_backward(query, key, value, mask, output, logsums)
         ctx.scaling, ctx.softcap = scaling, softcap
         return output
@@ -101,22 +102,25 @@ class _Blockwise(torch.autograd.Function):
             of_scores = outer.matmul(values.transpose(1, 2)).view_as(weights).float()
             of_scores = of_scores.sub_(inner[row, :, block][..., None]).mul_(weights)
             if capped is not None:
-                of_scores.mul_(1 - capped.square_())
+                of_scores.addcmul_(of_scores, capped.square_(), value=-1)
             of_scores = _per_key_head(of_scores.mul_(ctx.scaling).to(query.dtype), groups)
             of_query[row, :, block] = of_scores.matmul(keys).view_as(queries)
             of_key[row, :, seen] += of_scores.transpose(1, 2).matmul(_per_key_head(queries, groups))
         return of_query, of_key, of_value, None, None, None
 
 
-def _blocks(mask: Tensor) -> Iterator[tuple[int, slice, Tensor]]:
+def _blocks(mask: Tensor) -> Iterator[tuple[int, slice, slice | Tensor]]:
     """Of a mask [rows, queries, keys]: each row's blocks of queries, and the keys that any query of a block sees."""
     visible = mask > torch.finfo(mask.dtype).min
     for row in range(mask.shape[0]):
         for start in range(0, mask.shape[1], BLOCK):
             block = slice(start, start + BLOCK)
             seen = visible[row, block].any(0).nonzero()[:, 0]
-            if len(seen):
-                yield row, block, seen
+            if not len(seen):
+                continue
+            first, last = seen[0].item(), seen[-1].item()
+            # Keys that stand side by side are a view, no copy.
+            yield row, block, slice(int(first), int(last) + 1) if last - first < len(seen) else seen
 
 
 def _scores(
