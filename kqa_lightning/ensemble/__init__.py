@@ -12,9 +12,10 @@ if TYPE_CHECKING:
     from kqa_lightning.ensemble.gold import read_gold
     from kqa_lightning.ensemble.hypotheses import Hypotheses
     from kqa_lightning.ensemble.pairwise import pairwise_f1
-    from kqa_lightning.ensemble.predictions import read_all_predictions, read_predictions, write_predictions
+    from kqa_lightning.ensemble.predictions import read_all_predictions, write_predictions
     from kqa_lightning.ensemble.stacking import Stacking, train_stacking
     from kqa_lightning.ensemble.strategies import STRATEGIES, Strategy, combine, make_strategies
+    from kqa_lightning.ensemble.tables import read_answers
     from kqa_lightning.ensemble.weighted import Weighted
 
 _NAMES = {
@@ -26,9 +27,10 @@ _NAMES = {
     "gold": ("read_gold",),
     "hypotheses": ("Hypotheses",),
     "pairwise": ("pairwise_f1",),
-    "predictions": ("read_all_predictions", "read_predictions", "write_predictions"),
+    "predictions": ("read_all_predictions", "write_predictions"),
     "stacking": ("Stacking", "train_stacking"),
     "strategies": ("STRATEGIES", "Strategy", "combine", "make_strategies"),
+    "tables": ("read_answers",),
     "weighted": ("Weighted",),
 }
 _HOMES = {name: module for module, names in _NAMES.items() for name in names}
@@ -51,9 +53,9 @@ __all__ = [
     "measure_agreement",
     "pairwise_f1",
     "read_all_predictions",
+    "read_answers",
     "read_gold",
     "read_pool",
-    "read_predictions",
     "train_stacking",
     "write_predictions",
 ]

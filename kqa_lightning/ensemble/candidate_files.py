@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from kqa_lightning.ensemble.tables import check_ids, nfc, read_table, read_text
-from kqa_lightning.errors import KQAError
+from kqa_lightning.data.cleaning import clean
+from kqa_lightning.data.decoding import extension
+from kqa_lightning.data.problems import Problems
+from kqa_lightning.data.readers import open_file
+from kqa_lightning.ensemble.tables import Ids, read_answers
 
 _ROUNDING = 1e-3  # by how much a log-probability may miss 0
 
@@ -25,7 +28,7 @@ class ModelCandidates:
     Attributes:
         ids: the questions, in the order of the file.
         counts: of each question the number of its candidates, one or more.
-        answers: of each candidate its answer, in NFC.
+        answers: of each candidate its answer, cleaned as articles are.
         logprob_sum: of each candidate its log-probability, NaN where the file has none.
         logprob_mean: the same by token.
     """
@@ -38,37 +41,40 @@ class ModelCandidates:
 
 
 def read_candidates(path: Path) -> ModelCandidates:
-    """The candidates in a ``.jsonl`` as ``predict`` writes it, or in a CSV or TSV with the columns id and answer.
+    """The candidates in a ``.jsonl`` as ``predict`` writes it, or in another table with the columns id and answer.
 
     Raises:
         KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
     """
-    if path.suffix.lower() == ".jsonl":
+    if extension(path)[0] == ".jsonl":
         return _read_lines(path)
-    rows = read_table(path, ("id", "answer"))
-    missing = [math.nan] * len(rows)
-    return ModelCandidates(
-        [row["id"] for row in rows], [1] * len(rows), [row["answer"] for row in rows], missing, missing.copy()
-    )
+    answers = read_answers(path)
+    missing = [math.nan] * len(answers)
+    return ModelCandidates(list(answers), [1] * len(answers), list(answers.values()), missing, missing.copy())
 
 
 def _read_lines(path: Path) -> ModelCandidates:
     found = ModelCandidates()
-    places = []
+    problems = Problems(str(path))
+    ids = Ids(problems)
+    row = 0
     # Not splitlines(): U+2028 and its like may stand inside a JSON string.
-    for number, line in enumerate(read_text(path).split("\n"), start=1):
-        if line.strip():
-            try:
-                _add(found, line)
-            except ValueError as error:
-                raise KQAError(f"{path}, line {number}: {error}") from None
-            places.append(f"line {number}")
-    check_ids(path, list(zip(places, found.ids, strict=True)))
+    for number, line in enumerate(str(open_file(path, problems).data).split("\n"), start=1):
+        if not line.strip():
+            continue
+        row += 1
+        try:
+            question = _add(found, line)
+        except ValueError as error:
+            problems.add(str(error), row, f"line {number}")
+        else:
+            ids.add(question, row)
+    problems.raise_any()
     return found
 
 
-def _add(found: ModelCandidates, line: str) -> None:
-    """Append one line's candidates; a ValueError says what is wrong with it."""
+def _add(found: ModelCandidates, line: str) -> str:
+    """Append one line's candidates and return its id; a ValueError says what is wrong with it."""
     try:
         record = json.loads(line)
     except RecursionError:
@@ -88,11 +94,12 @@ def _add(found: ModelCandidates, line: str) -> None:
         answer = candidate.get("answer") if isinstance(candidate, Mapping) else None
         if not isinstance(answer, str):
             raise ValueError("each candidate needs an 'answer' that is a text")
-        found.answers.append(nfc(answer))
+        found.answers.append(clean(answer)[0])
         found.logprob_sum.append(_score(candidate, "logprob_sum"))
         found.logprob_mean.append(_score(candidate, "logprob_mean"))
     found.ids.append(question)
     found.counts.append(len(candidates))
+    return question
 
 
 def _score(candidate: Mapping[str, Any], name: str) -> float:

@@ -1,6 +1,6 @@
 """Prediction files (id, answer) of several models, read, checked against each other and written.
 
-Everything is text: an answer ``NA`` stays ``NA``, an id ``001`` stays ``001``. Answers are NFC.
+Everything is text: an answer ``NA`` stays ``NA``, an id ``001`` stays ``001``.
 """
 
 import os
@@ -8,7 +8,7 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from kqa_lightning.ensemble.tables import first_few, nfc, read_table
+from kqa_lightning.ensemble.tables import first_few, nfc, read_answers
 from kqa_lightning.errors import KQAError
 from kqa_lightning.prediction_files import write_answers
 
@@ -36,22 +36,13 @@ def parse_sources(arguments: Sequence[str], flag: str = "", least: int = 2) -> d
     return sources
 
 
-def read_predictions(path: Path) -> dict[str, str]:
-    """The answers of one CSV file with the columns id and answer: {id: answer}, in the file's order.
-
-    Raises:
-        KQAError: the file is missing or no UTF-8 CSV, lacks a column or rows, or has blank or repeated ids.
-    """
-    return {row["id"]: row["answer"] for row in read_table(path, ("id", "answer"))}
-
-
 def read_all_predictions(sources: Mapping[str, Path]) -> dict[str, dict[str, str]]:
     """The answers of every model: {name: {id: answer}}, each in the order of the first file.
 
     Raises:
-        KQAError: as `read_predictions`, or two files answer different questions.
+        KQAError: as `read_answers`, or two files answer different questions.
     """
-    predictions = {name: read_predictions(path) for name, path in sources.items()}
+    predictions = {name: read_answers(path) for name, path in sources.items()}
     first, *others = predictions
     for other in others:
         check_same_ids(sources[first], predictions[first], sources[other], predictions[other])

@@ -9,7 +9,7 @@ from kqa_lightning.data.cleaning import clean
 from kqa_lightning.data.problems import Problems
 from kqa_lightning.data.readers import RawTable, read_file
 from kqa_lightning.data.splits import article_key
-from kqa_lightning.ensemble.tables import first_few
+from kqa_lightning.ensemble.tables import Ids, cell_text, first_few
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import user_path
 
@@ -86,14 +86,10 @@ def number_articles(table: Mapping[str, Question], questions: Iterable[str]) -> 
 
 def _by_id(table: RawTable, problems: Problems) -> dict[str, Question]:
     questions: dict[str, Question] = {}
-    rows: dict[str, int] = {}
+    ids = Ids(problems)
     for number, record in table.rows:
         name = _text(record.get("id"), "id", number, problems)
-        if name is None:
-            problems.add("blank id", number)
-        elif (first := rows.setdefault(name, number)) != number:
-            problems.add("repeated id", number, f"{first_few([name])} of row {first}")
-        else:
+        if ids.add(name, number) and name is not None:
             context, question = (_text(record.get(key), key, number, problems) for key in ("context", "question"))
             answers = _answers(record, number, problems)
             questions[name] = Question(context and clean(context)[0], question and clean(question)[0], answers)
@@ -111,10 +107,6 @@ def _answers(record: Mapping[str, Any], row: int, problems: Problems) -> tuple[s
 
 
 def _text(value: Any, name: str, row: int, problems: Problems) -> str | None:
-    """A cell as text, None where it is blank; what is neither text nor a number is noted."""
-    if value is None or value != value:  # NaN is the missing number of a Parquet table
-        return None
-    if isinstance(value, bool) or not isinstance(value, str | int | float):
-        problems.add(f"{name} is no text", row, type(value).__name__)
-        return None
-    return str(value) if str(value).strip() else None
+    """A cell as text, None where it is blank."""
+    text = cell_text(value, name, row, problems)
+    return text if text and text.strip() else None

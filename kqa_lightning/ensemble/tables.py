@@ -1,71 +1,75 @@
-"""Reading tables as plain text, without torch or datasets; every error names file and line."""
+"""Ids and answers of a table, by the rules of every other table here; without torch."""
 
-import csv
-import io
 import unicodedata
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 
+from kqa_lightning.data.cleaning import clean
+from kqa_lightning.data.problems import Problems
+from kqa_lightning.data.readers import read_file
 from kqa_lightning.errors import KQAError
 
 
-def read_text(path: Path) -> str:
-    """A UTF-8 file as text, without a byte-order mark and with its line ends as they are."""
-    try:
-        return path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise KQAError(f"{path}: there is no such file") from None
-    except OSError as error:
-        raise KQAError(f"{path}: cannot be read ({error.strerror or error})") from error
-    except UnicodeDecodeError as error:
-        raise KQAError(f"{path}: not UTF-8 text (byte {error.start}); save it as UTF-8") from error
+def read_answers(path: Path) -> dict[str, str]:
+    """The answers of a table with the columns id and answer: {id: answer}, in its order.
 
+    Ids are text as it stands; answers are cleaned as articles are (composed, and without characters that nobody
+    sees). An empty answer is an abstention.
 
-def read_table(path: Path, columns: Sequence[str]) -> list[dict[str, str]]:
-    """The named columns of a CSV file (TSV by its suffix), as text: one dict a row.
-
-    The first column named is the id: each row has one, and no two the same. The others are made NFC.
+    Args:
+        path: a CSV, TSV, JSONL or Parquet file, packed or not.
 
     Raises:
-        KQAError: the file is missing or malformed, lacks a column, has no row, or blank or repeated ids.
+        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
     """
-    lines = _records(path, "\t" if path.suffix.lower() == ".tsv" else ",")
-    header = [name.strip() for name in next(lines, (0, []))[1]]
-    missing = [column for column in columns if header.count(column) != 1]
-    if missing:
-        raise KQAError(
-            f"{path}: needs the columns {', '.join(columns)}, each once; missing or repeated: "
-            f"{', '.join(missing)}; found: {first_few(header) or 'none, the file is empty'}"
-        )
-    places = {column: header.index(column) for column in columns}
-    rows, ids = [], []
-    for line, record in lines:
-        if len(record) != len(header):
-            raise KQAError(
-                f"{path}, line {line}: {len(record)} fields where the header has {len(header)}; "
-                "a field with a comma, quote or line break in it stands in double quotes"
-            )
-        row = {column: nfc(record[place]) for column, place in places.items()}
-        row[columns[0]] = record[places[columns[0]]]  # an id goes out as it came in
-        rows.append(row)
-        ids.append((f"line {line}", row[columns[0]]))
-    check_ids(path, ids)
-    return rows
-
-
-def check_ids(path: Path, ids: Sequence[tuple[str, str]]) -> None:
-    """Refuse a table without rows, and blank or repeated ids; ids are (place in the file, id)."""
-    if not ids:
+    problems = Problems(str(path))
+    table = read_file(path, problems)
+    missing = [name for name in ("id", "answer") if name not in table.columns]
+    if missing and table.columns:
+        found = first_few(map(repr, table.columns))
+        raise KQAError(f"{path} has no column {' and no column '.join(map(repr, missing))}; found: {found}")
+    ids = Ids(problems)
+    answers: dict[str, str] = {}
+    for number, record in table.rows:
+        name, answer = (cell_text(record.get(key), key, number, problems) for key in ("id", "answer"))
+        if ids.add(name, number):
+            answers[name or ""] = clean(answer or "")[0]
+    problems.raise_any()
+    if not answers:
         raise KQAError(f"{path}: there are no rows in it")
-    blank = [place for place, name in ids if not name.strip()]
-    if blank:
-        raise KQAError(f"{path}: blank ids in {first_few(blank)}")
-    places: dict[str, list[str]] = {}
-    for place, name in ids:
-        places.setdefault(name, []).append(place)
-    repeated = [f"{name} ({first_few(found)})" for name, found in places.items() if len(found) > 1]
-    if repeated:
-        raise KQAError(f"{path}: repeated ids: {first_few(repeated)}")
+    return answers
+
+
+class Ids:
+    """The ids of a table: each row has one, and no two the same.
+
+    Args:
+        problems: takes the rows that have none, or that of an earlier row.
+    """
+
+    def __init__(self, problems: Problems) -> None:
+        self._problems = problems
+        self._rows: dict[str, int] = {}
+
+    def add(self, name: str | None, row: int) -> bool:
+        """Note the id of a row; whether it is one, and a new one."""
+        if name is None or not name.strip():
+            self._problems.add("blank id", row)
+            return False
+        if (first := self._rows.setdefault(name, row)) != row:
+            self._problems.add("repeated id", row, f"{first_few([name])} of row {first}")
+            return False
+        return True
+
+
+def cell_text(value: object, name: str, row: int, problems: Problems) -> str | None:
+    """A cell as text, None where there is none; what is neither text nor a number is noted."""
+    if value is None or value != value:  # NaN is the missing number of a Parquet table
+        return None
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        problems.add(f"{name} is no text", row, type(value).__name__)
+        return None
+    return str(value)
 
 
 def nfc(text: str) -> str:
@@ -81,17 +85,3 @@ def first_few(names: Iterable[object], limit: int = 5) -> str:
     """
     shown = [" ".join(str(name).split())[:60] for name in names]
     return ", ".join(shown[:limit]) + (f", … ({len(shown)} in all)" if len(shown) > limit else "")
-
-
-def _records(path: Path, delimiter: str) -> Iterator[tuple[int, list[str]]]:
-    """(line the record starts in, its fields), without empty lines."""
-    # newline="": as csv asks for, and str.splitlines would break a line at U+2028 too.
-    reader = csv.reader(io.StringIO(read_text(path), newline=""), delimiter=delimiter, strict=True)
-    start = 1
-    try:
-        for record in reader:
-            if record:
-                yield start, record
-            start = reader.line_num + 1
-    except csv.Error as error:
-        raise KQAError(f"{path}, line {start}: not well-formed ({error})") from error

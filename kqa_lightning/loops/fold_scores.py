@@ -10,7 +10,6 @@ import datasets
 
 from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble import candidate_files
-from kqa_lightning.ensemble.tables import read_text
 from kqa_lightning.ensemble.text_tables import format_table
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
@@ -44,9 +43,10 @@ def read_candidates(path: Path) -> dict[str, list[dict[str, Any]]]:
     """
     try:
         candidate_files.read_candidates(path)  # what the ensemble will read, with all that can be wrong with it
-    except KQAError as error:
+        text = path.read_text(encoding="utf-8")
+    except (KQAError, UnicodeDecodeError) as error:
         raise KQAError(f"{error}; remove {path}, and the fold is answered again") from error
-    lines = [json.loads(line) for line in read_text(path).split("\n") if line.strip()]
+    lines = [json.loads(line) for line in text.split("\n") if line.strip()]
     return {line["id"]: line["candidates"] for line in lines}
 
 

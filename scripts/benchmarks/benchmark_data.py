@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.ensemble.questions import Question, read_questions
 
 WIDE_VOCABULARY = 256_000
@@ -58,13 +59,13 @@ def make_wide_base(folder: Path, tokenizer: str) -> None:
 
     Args:
         folder: where it goes.
-        tokenizer: folder or hub id of a tokenizer with Gemma's control tokens, whose ids may be fewer.
+        tokenizer: folder, hub id or bundled base that has one with Gemma's control tokens; its ids may be fewer.
     """
     import torch
     from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
 
     torch.manual_seed(0)
-    loaded = AutoTokenizer.from_pretrained(tokenizer, trust_remote_code=False)
+    loaded = AutoTokenizer.from_pretrained(resolve_base_model(tokenizer), trust_remote_code=False)
     config = Gemma2Config(
         vocab_size=WIDE_VOCABULARY,
         hidden_size=WIDE_WIDTH,

@@ -122,9 +122,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
     if is_wide:
         folder, prompt = str(scratch / "wide"), "gemma2"
         if not Path(folder).is_dir():
-            from kqa_lightning.model.source import resolve_source
-
-            make_wide_base(Path(folder), str(resolve_source(options.wide_tokenizer)))
+            make_wide_base(Path(folder), options.wide_tokenizer)
     # TRL takes two rows of the wide base a step: more would take minutes.
     articles_per_step = 1 if is_wide else ARTICLES_PER_STEP
     steps = (options.repetitions * options.steps) + 2

@@ -1,5 +1,6 @@
 """Candidates as predict writes them, and as CSV."""
 
+import gzip
 import json
 import math
 import unicodedata
@@ -56,23 +57,23 @@ GOOD = line("1", candidate("가"))
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("", "there are no rows in it"),
-        ("id,answer\n1,가\n", "line 1: broken JSON"),
-        (f"{GOOD}\n[]\n", "line 2: no JSON object"),
-        (f"{GOOD}\n{GOOD}\n", r"repeated ids: 1 \(line 1, line 2\)"),
-        (f"{GOOD}\n" + line(" ", candidate("나")), "blank ids in line 2"),
-        (line(1, candidate("가")), "line 1: needs an id that is a text"),
-        ('{"candidates": [{"answer": "가"}]}', "line 1: needs an id that is a text"),
-        ('{"id": "1", "answer": "가"}', "line 1: needs 'candidates', a list of one or more"),
-        (line("1"), "line 1: needs 'candidates'"),
-        (line("1", "가"), "line 1: each candidate needs an 'answer' that is a text"),
-        (line("1", candidate(None)), "line 1: each candidate needs an 'answer'"),
-        (line("1", candidate("가", "-1")), "line 1: logprob_sum is no number"),
-        (line("1", candidate("가", -1, True)), "line 1: logprob_mean is no number"),
-        (line("1", candidate("가", 0.5)), "line 1: logprob_sum is above 0"),
-        (line("1", candidate("가", 10**400)), "line 1: logprob_sum is beyond all bounds"),
-        ('{"id": "1", "candidates": [{"answer": "\\uD83D"}]}', "line 1: half of a surrogate pair"),
-        ("[" * 100_000, "line 1: nested too deeply"),
+        ("", "is empty"),
+        ("id,answer\n1,가\n", r"broken JSON \(.*\): row 1 \(line 1\)"),
+        (f"{GOOD}\n[]\n", r"no JSON object: row 2 \(line 2\)"),
+        (f"{GOOD}\n{GOOD}\n", r"repeated id: row 2 \(1 of row 1\)"),
+        (f"{GOOD}\n" + line(" ", candidate("나")), "blank id: row 2"),
+        (line(1, candidate("가")), r"needs an id that is a text: row 1 \(line 1\)"),
+        ('{"candidates": [{"answer": "가"}]}', r"needs an id that is a text: row 1 \(line 1\)"),
+        ('{"id": "1", "answer": "가"}', "needs 'candidates', a list of one or more"),
+        (line("1"), "needs 'candidates'"),
+        (line("1", "가"), "each candidate needs an 'answer' that is a text"),
+        (line("1", candidate(None)), "each candidate needs an 'answer'"),
+        (line("1", candidate("가", "-1")), "logprob_sum is no number"),
+        (line("1", candidate("가", -1, True)), "logprob_mean is no number"),
+        (line("1", candidate("가", 0.5)), "logprob_sum is above 0"),
+        (line("1", candidate("가", 10**400)), "logprob_sum is beyond all bounds"),
+        ('{"id": "1", "candidates": [{"answer": "\\uD83D"}]}', "half of a surrogate pair"),
+        ("[" * 100_000, "nested too deeply"),
     ],
 )
 def test_bad_files_name_file_and_line(content: str, message: str, tmp_path: Path) -> None:
@@ -81,6 +82,22 @@ def test_bad_files_name_file_and_line(content: str, message: str, tmp_path: Path
     with pytest.raises(KQAError, match=message) as caught:
         read_candidates(path)
     assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
+
+
+def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text("\n".join([GOOD, "[]", "", GOOD, "[]"]), encoding="utf-8")
+    with pytest.raises(KQAError) as caught:
+        read_candidates(path)
+    assert str(caught.value) == (
+        f"{path}: no JSON object: rows 2 (line 2), 4 (line 5); repeated id: row 3 (1 of row 1)"
+    )
+
+
+def test_packed_and_cleaned(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl.gz"
+    path.write_bytes(gzip.compress(line("1", candidate("\u200b"), candidate("가\u200b나")).encode()))
+    assert read_candidates(path).answers == ["", "가나"]
 
 
 def test_a_whole_pair_is_no_half(tmp_path: Path) -> None:

@@ -1,20 +1,20 @@
 """Prediction files: read as text, checked, written whole."""
 
 import csv
-import unicodedata
 from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from kqa_lightning.data.cleaning import clean
 from kqa_lightning.ensemble.predictions import (
     check_output,
     parse_sources,
     read_all_predictions,
-    read_predictions,
     write_predictions,
 )
+from kqa_lightning.ensemble.tables import read_answers
 from kqa_lightning.errors import KQAError
 
 
@@ -37,71 +37,6 @@ def test_sources_keep_their_order_and_paths() -> None:
 def test_sources_refused(arguments: list[str], message: str) -> None:
     with pytest.raises(KQAError, match=message):
         parse_sources(arguments)
-
-
-def test_everything_is_text(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(
-        "\ufeffanswer,score,id\r\nNA,1,001\r\nnull,2,1e5\r\n".encode()
-        + '"14일, ""다섯""",3,x\r\n\r\n,4,y\r\n1.0,5,z\u2028z\r\n'.encode()
-    )
-    assert read_predictions(path) == {
-        "001": "NA",
-        "1e5": "null",
-        "x": '14일, "다섯"',
-        "y": "",
-        "z\u2028z": "1.0",
-    }
-
-
-def test_answers_are_composed_and_ids_are_left_alone(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    decomposed = unicodedata.normalize("NFD", "한국")
-    path.write_text(f"id,answer\n{decomposed},{decomposed}３㎏\n", encoding="utf-8")
-    assert read_predictions(path) == {decomposed: "한국３㎏"}
-
-
-@pytest.mark.parametrize(
-    ("content", "message"),
-    [
-        (b"", "found: none, the file is empty"),
-        (b"\xef\xbb\xbf", "the file is empty"),
-        (b"id,answer\n", "there are no rows in it"),
-        (b"id,prediction,score\n1,a,2\n", "missing or repeated: answer; found: id, prediction, score"),
-        (b"id,answer,answer\n1,a,b\n", "missing or repeated: answer; found: id, answer, answer"),
-        (b"id;answer\n1;a\n", "found: id;answer"),
-        (
-            b"id,answer\n1,a\n2,b\n1,c\n3,d\n3,e\n",
-            r"repeated ids: 1 \(line 2, line 4\), 3 \(line 5, line 6\)",
-        ),
-        (b"id,answer\n1,a\n,b\n \t,c\n", "blank ids in line 3, line 4"),
-        (b"id,answer\n1,14\xec\x9d\xbc, 5\n", "line 2: 3 fields where the header has 2"),
-        (b'id,answer\n1,"a\nb"\n2\n', "line 4: 1 field"),
-        (b'id,answer\n1,"a\n2,b\n', "line 2: not well-formed"),
-        ("id,answer\n1,한국\n".encode("cp949"), r"not UTF-8 text \(byte 12\)"),
-        ("id,answer\n1,a\n".encode("utf-16"), "not UTF-8 text"),
-    ],
-)
-def test_bad_files_name_file_and_line(content: bytes, message: str, tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_bytes(content)
-    with pytest.raises(KQAError, match=message) as caught:
-        read_predictions(path)
-    assert str(caught.value).startswith(str(path)) and "\n" not in str(caught.value)
-
-
-def test_missing_file_and_folder(tmp_path: Path) -> None:
-    with pytest.raises(KQAError, match="there is no such file"):
-        read_predictions(tmp_path / "none.csv")
-    with pytest.raises(KQAError, match="cannot be read"):
-        read_predictions(tmp_path)
-
-
-def test_many_faults_are_counted(tmp_path: Path) -> None:
-    path = tmp_path / "a.csv"
-    path.write_text("id,answer\n" + ",a\n" * 30, encoding="utf-8")
-    with pytest.raises(KQAError, match=r"blank ids in line 2, line 3, line 4, line 5, line 6, … \(30 in all\)"):
-        read_predictions(path)
 
 
 def test_models_are_aligned_on_the_first_file(tmp_path: Path) -> None:
@@ -130,8 +65,8 @@ def test_different_ids_list_the_first_few_of_each_side(tmp_path: Path) -> None:
 def test_what_is_written_is_read_again(tmp_path: Path, answers: dict[str, str]) -> None:
     path = tmp_path / "out.csv"
     write_predictions(path, answers)
-    composed = {question: unicodedata.normalize("NFC", answer) for question, answer in answers.items()}
-    assert list(read_predictions(path).items()) == list(composed.items())
+    cleaned = {question: clean(answer)[0] for question, answer in answers.items()}
+    assert list(read_answers(path).items()) == list(cleaned.items())
 
 
 def test_written_bytes(tmp_path: Path) -> None:

@@ -44,14 +44,14 @@ def test_an_article_is_counted_once_however_it_is_set(tmp_path: Path) -> None:
 def test_a_damaged_line_is_named_with_the_remedy(tmp_path: Path, line: str) -> None:
     path = write_fold(tmp_path / "fold.jsonl", {"1": "가"})
     path.write_text(path.read_text(encoding="utf-8") + line + "\n", encoding="utf-8")
-    with pytest.raises(KQAError, match=rf"^{path}.*line 2.*; remove {path}, and the fold is answered again$"):
+    with pytest.raises(KQAError, match=rf"^{path}.*row 2.*; remove {path}, and the fold is answered again$"):
         read_candidates(path)
 
 
 def test_what_is_no_text_is_named_with_the_remedy(tmp_path: Path) -> None:
     path = tmp_path / "fold.jsonl"
     path.write_bytes(b"\xff\xfe\x00")
-    with pytest.raises(KQAError, match=r"not UTF-8 text .*; remove .*, and the fold is answered again"):
+    with pytest.raises(KQAError, match=r"neither UTF-8 nor cp949; .*; remove .*, and the fold is answered again"):
         read_candidates(path)
 
 

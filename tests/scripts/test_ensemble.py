@@ -129,10 +129,10 @@ def test_a_second_run_replaces_the_first(folder: Path) -> None:
 
 WRONG = {
     "missing file": ([*THREE[:2], "eeve=none.csv"], "none.csv: there is no such file"),
-    "missing column": ([*THREE, "x=headless.csv"], "headless.csv: needs the columns id, answer, each once"),
-    "columns found": ([*THREE, "x=headless.csv"], "found: Q1, 25명"),
-    "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: repeated ids: Q1 (line 2, line 3)"),
-    "blank ids": ([*THREE, "x=blank.csv"], "blank.csv: blank ids in line 3"),
+    "missing column": ([*THREE, "x=headless.csv"], "headless.csv has no column 'id' and no column 'answer'"),
+    "columns found": ([*THREE, "x=headless.csv"], "found: 'Q1', '25명'"),
+    "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: repeated id: row 2 (Q1 of row 1)"),
+    "blank ids": ([*THREE, "x=blank.csv"], "blank.csv: blank id: row 2"),
     "different ids": (
         [*THREE, "x=fewer.csv"],
         "gemma2.csv and fewer.csv answer different questions; only in gemma2.csv: Q3, 007; only in fewer.csv: Z9",
