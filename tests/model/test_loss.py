@@ -6,7 +6,7 @@ from peft import PeftModel
 from random_models import PAD, VOCABULARY, random_article, separate
 
 from kqa_lightning.data.encoding import EncodedArticle
-from kqa_lightning.data.packing import pack
+from kqa_lightning.data.packing import pack, split_article
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.masks import attention_mask
 
@@ -16,6 +16,7 @@ CASES = {
     "window not exceeded": [random_article(2, 5, [(3, 2), (4, 3)])],
     "several articles, padded": [random_article(3, 30, [(5, 2)]), random_article(4, 11, [(4, 4), (7, 2), (2, 1)])],
     "an article of one token, answers of one token": [random_article(5, 1, [(1, 1), (3, 1)])],
+    "one question": [random_article(7, 12, [(4, 2)])],
     "thirty questions": [random_article(6, 25, [(1 + i % 7, 1 + i % 4) for i in range(30)])],
 }
 
@@ -46,6 +47,23 @@ def test_packed_loss_and_gradients_equal_those_of_separate_rows(
         for tensor, gradient in expected.items():
             assert gradient.norm() > 0
             assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)
+
+
+@pytest.mark.parametrize(("over", "rows"), [(0, 1), (1, 2)])
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_an_article_at_the_budget_and_one_over_it(
+    make_model: Callable[..., PeftModel], family: str, over: int, rows: int
+) -> None:
+    """One that fills the budget is one row, one that exceeds it two: the same loss and gradients either way."""
+    model, article = make_model(family), random_article(10, 30, [(6, 3), (9, 5), (4, 1)])
+    parts = split_article(article, len(article) - over)
+    assert len(parts) == rows
+    expected_loss, expected = descend(model, separate([article]), 9)
+    loss, found = descend(model, [pack(parts, PAD)], 9)
+    assert loss == pytest.approx(expected_loss, rel=1e-5)
+    for tensor, gradient in expected.items():
+        assert gradient.norm() > 0
+        assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, tensor
 
 
 @pytest.mark.parametrize("family", ["gemma2", "llama"])
