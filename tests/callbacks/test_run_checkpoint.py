@@ -219,6 +219,21 @@ def test_going_on_after_sigkill(runs: SmallRuns, fitted: Path) -> None:
     assert same_weights(folder / LAST, fitted / LAST)
 
 
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_last_is_replaced_by_the_one_before(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(fitted, folder)
+    assert load(folder / "checkpoints/previous.ckpt")["global_step"] < 12
+    (folder / LAST).write_bytes((folder / LAST).read_bytes()[:-1000])
+    if damage == "gone":
+        (folder / LAST).unlink()
+    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
+    assert f"{damage.replace('cut', 'damaged')}: using the one before it" in capsys.readouterr().err
+    assert same_weights(folder / LAST, fitted / LAST)
+
+
 def test_last_where_there_is_none_yet_starts(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
     assert runs("fit", "new", "--trainer.max_steps", "1", "--ckpt_path", "last") == 0
     assert "there is no" in capsys.readouterr().err
