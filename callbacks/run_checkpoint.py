@@ -9,6 +9,7 @@ from lightning.pytorch.trainer.states import TrainerFn
 from safetensors import SafetensorError
 
 from kqa_lightning.checkpoints import read_checkpoint
+from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import folder_written_whole
 from kqa_lightning.messages import say
@@ -130,9 +131,18 @@ class RunCheckpoint(Callback):
         resumed = self._resumed
         checkpoint["train_loader"] = resumed["train_loader"] if resumed else self._train_loader.state_dict()
         checkpoint["random_state"] = random_state()
+        checkpoint["changeable"] = _changeable(trainer, pl_module)
+        checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint()
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the states until training starts."""
+        """Keep the states until training starts, and say what the command line changes.
+
+        Raises:
+            KQAError: the training data are others now.
+        """
+        if trainer.state.fn == TrainerFn.FITTING:
+            _check_data(trainer, checkpoint)
+            _say_changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
         self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
 
     def _begin(self, trainer: Trainer) -> None:
@@ -182,6 +192,32 @@ class RunCheckpoint(Callback):
 def _folder(trainer: Trainer) -> RunFolder:
     assert isinstance(trainer, KQATrainer)
     return trainer.folder
+
+
+def _changeable(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
+    """What a run may go on with otherwise, by its option."""
+    assert isinstance(pl_module, KQAModule)
+    return {
+        "--model.learning_rate": pl_module.learning_rate,
+        "--model.weight_decay": pl_module.weight_decay,
+        "--trainer.max_epochs": trainer.max_epochs,
+        "--trainer.max_steps": trainer.max_steps,
+    }
+
+
+def _say_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
+    changes = [f"{name} {now[name]} (it was {old})" for name, old in before.items() if now.get(name, old) != old]
+    if changes:
+        say(f"going on with {', '.join(changes)}")
+
+
+def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
+    before, now = checkpoint.get("training_data"), data_of(trainer).articles["train"].fingerprint()
+    if before not in (None, now):
+        raise KQAError(
+            f"checkpoint {trainer.ckpt_path} was trained on data with fingerprint {before[:12]}, and this run has"
+            f" {now[:12]}: to go on, pass the same table and the same --data flags"
+        )
 
 
 def _is_newer(folder: RunFolder) -> bool:

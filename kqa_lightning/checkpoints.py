@@ -1,5 +1,9 @@
 """Checkpoint files: written whole, read without running code from them, refused in one line where damaged."""
 
+import os
+import shutil
+import zipfile
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,8 @@ from lightning.pytorch.plugins.io import TorchCheckpointIO
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
 
+PREVIOUS = "previous.ckpt"  # beside last.ckpt: the one before it
+_SPARE = 1 << 20  # bytes beside the tensors
 # What going on needs (Lightning and RunCheckpoint write it); a file that lacks some of it is of another program.
 _PARTS = (
     *("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step"),
@@ -30,6 +36,8 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False
     """
     if not path.is_file():
         raise KQAError(f"--ckpt_path {path}: there is no such file")
+    if not is_whole(path):
+        raise KQAError(f"--ckpt_path {path}: the file is damaged or no checkpoint (its checksums do not match)")
     try:
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as error:  # torch, zipfile and pickle each have their own for a file that is none
@@ -37,6 +45,18 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False
     if not isinstance(checkpoint, dict) or any(part not in checkpoint for part in _PARTS):
         raise KQAError(f"--ckpt_path {path}: that is no checkpoint written by `fit`")
     return checkpoint
+
+
+def is_whole(path: Path) -> bool:
+    """Whether every part of a checkpoint file has the checksum (CRC-32) that was written with it.
+
+    torch's own reader leaves the checksums of its archives unread.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return archive.testzip() is None
+    except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
+        return False
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -47,14 +67,24 @@ class CheckpointFiles(TorchCheckpointIO):
     """
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
-        """Write ``checkpoint`` to ``path`` whole, or leave what is there.
+        """Write ``checkpoint`` to ``path`` whole, or leave what is there; the last.ckpt before stays as previous.ckpt.
 
         Raises:
-            KQAError: the file cannot be written.
+            KQAError: the file cannot be written, or there is too little room for it.
         """
+        target = Path(path)
         try:
-            with written_whole(Path(path)) as scratch:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            needed, free = _tensor_bytes(checkpoint) + _SPARE, shutil.disk_usage(target.parent).free
+            if needed > free:
+                raise KQAError(
+                    f"checkpoint {path} cannot be written: it needs {needed >> 20} MiB and the disk has"
+                    f" {free >> 20} MiB free; make room"
+                )
+            with written_whole(target) as scratch:
                 torch.save(checkpoint, scratch)
+                if target.name == "last.ckpt" and is_whole(target):
+                    _keep(target, target.with_name(PREVIOUS))
         except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter on a full disk
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
             raise KQAError(f"checkpoint {path} cannot be written, is the disk full? {reason}") from error
@@ -71,3 +101,23 @@ class CheckpointFiles(TorchCheckpointIO):
             KQAError: as `read_checkpoint`.
         """
         return read_checkpoint(Path(path), map_location=map_location)
+
+
+def _keep(path: Path, under: Path) -> None:
+    """Give a file a second name, at no time without its first where the file system has links."""
+    link = under.with_name(f".{under.name}.{os.getpid()}.tmp")
+    link.unlink(missing_ok=True)
+    try:
+        link.hardlink_to(path)
+    except OSError:
+        path.replace(under)
+        return
+    link.replace(under)
+
+
+def _tensor_bytes(value: object) -> int:
+    """Bytes of all tensors within nested dicts, lists and tuples."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list | tuple) else ()
+    return sum(map(_tensor_bytes, parts))

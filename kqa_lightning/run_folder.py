@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from kqa_lightning.answer_journal import find_journals
-from kqa_lightning.checkpoints import read_checkpoint
+from kqa_lightning.checkpoints import PREVIOUS, read_checkpoint
 from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
 from kqa_lightning.prediction_files import LINES, TABLE
@@ -30,6 +30,7 @@ class RunFolder:
         self.root = Path(root)
         self.checkpoints = self.root / "checkpoints"
         self.last = self.checkpoints / "last.ckpt"
+        self.previous = self.checkpoints / PREVIOUS
         self.best = self.checkpoints / "best.ckpt"
         self.adapter = self.root / "adapter"
         self.out_of_fold = self.root / "oof"
@@ -45,6 +46,8 @@ class RunFolder:
     def resolve(self, ckpt_path: str, *, may_be_missing: bool = False) -> Path | None:
         """The readable checkpoint that ``--ckpt_path`` means: ``last``, ``best`` or a file.
 
+        Where last.ckpt is damaged or gone, the one before it is used, which is said.
+
         Args:
             ckpt_path: What was given.
             may_be_missing: Return None where ``last`` is asked for and there is none yet.
@@ -53,13 +56,36 @@ class RunFolder:
             KQAError: there is no such checkpoint, or it is damaged or of another program.
         """
         named = {LAST: self.last, BEST: self.best}.get(ckpt_path)
+        if named is self.last and (earlier := self._before_damaged_last()) is not None:
+            return earlier
         if named is not None and not named.is_file():
             if may_be_missing and named is self.last:
                 return None
             raise KQAError(f"--ckpt_path {ckpt_path}: there is no {named}; `fit` with this root dir writes it")
         path = named or Path(ckpt_path)
-        read_checkpoint(path, mmap=True)
+        try:
+            read_checkpoint(path, mmap=True)
+        except KQAError as error:
+            if named is self.best:
+                raise KQAError(f"{error}; --ckpt_path last takes the end of the run instead") from error
+            raise
         return path
+
+    def _before_damaged_last(self) -> Path | None:
+        """previous.ckpt where it is good and last.ckpt is not."""
+        if not self.previous.is_file():
+            return None
+        try:
+            read_checkpoint(self.last, mmap=True)
+            return None
+        except KQAError:
+            pass
+        try:
+            read_checkpoint(self.previous, mmap=True)
+        except KQAError:
+            return None
+        say(f"{self.last} is {'damaged' if self.last.exists() else 'gone'}: using the one before it, {self.previous}")
+        return self.previous
 
     def holds(self, checkpoint: str | Path | None) -> bool:
         """Whether ``checkpoint`` is one of this run, so that going on from it goes on with this run."""

@@ -1,6 +1,7 @@
 """Checkpoint files on a disk that fills up, and files that are none."""
 
 import resource
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -8,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from kqa_lightning.checkpoints import CheckpointFiles, read_checkpoint
+from kqa_lightning.checkpoints import CheckpointFiles, is_whole, read_checkpoint
 from kqa_lightning.errors import KQAError
 
 
@@ -46,3 +47,34 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
     torch.save({"state_dict": {}}, path)
     with pytest.raises(KQAError, match="no checkpoint written by"):
         read_checkpoint(path)
+
+
+def test_a_flipped_bit_of_a_tensor_is_recognised(tmp_path: Path) -> None:
+    path = tmp_path / "last.ckpt"
+    CheckpointFiles().save_checkpoint({"weights": torch.full((1000,), 1.5)}, path)
+    assert is_whole(path)
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((3,), 1.5).numpy().tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    assert not torch.load(path, weights_only=True)["weights"].eq(1.5).all()  # torch alone does not see it
+    with pytest.raises(KQAError, match="checksums do not match"):
+        read_checkpoint(path)
+
+
+def test_the_last_good_one_is_kept_and_a_damaged_one_is_not(tmp_path: Path) -> None:
+    last, previous = tmp_path / "last.ckpt", tmp_path / "previous.ckpt"
+    for number in (1, 2):
+        CheckpointFiles().save_checkpoint({"number": number}, last)
+    assert [torch.load(path, weights_only=True)["number"] for path in (previous, last)] == [1, 2]
+    last.write_bytes(last.read_bytes()[:100])
+    CheckpointFiles().save_checkpoint({"number": 3}, last)
+    assert [torch.load(path, weights_only=True)["number"] for path in (previous, last)] == [1, 3]
+    assert sorted(tmp_path.iterdir()) == [last, previous]
+
+
+def test_too_little_room_is_told_before_writing(tmp_path: Path) -> None:
+    free = shutil.disk_usage(tmp_path).free
+    huge = torch.empty(1).expand(free)  # four bytes a number, of which one is there
+    with pytest.raises(KQAError, match=r"needs \d+ MiB and the disk has \d+ MiB free; make room"):
+        CheckpointFiles().save_checkpoint({"weights": huge}, tmp_path / "last.ckpt")
+    assert not list(tmp_path.iterdir())

@@ -111,6 +111,7 @@ def test_a_run_leaves_these_files(fitted: Path) -> None:
     assert names == {
         "fit.yaml",
         "checkpoints/last.ckpt",
+        "checkpoints/previous.ckpt",
         "checkpoints/best.ckpt",
         "adapter/adapter_config.json",
         "adapter/adapter_model.safetensors",

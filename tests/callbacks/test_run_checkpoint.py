@@ -10,7 +10,7 @@ import pytest
 import torch
 from curves import scalars
 from safetensors.torch import load_file
-from small_runs import SmallRuns, contents
+from small_runs import SmallRuns, contents, refusal
 from stopping import Killed
 
 from kqa_lightning.__main__ import main
@@ -197,13 +197,29 @@ def test_nothing_is_written_within_an_accumulation_window(runs: SmallRuns) -> No
     assert same_weights(runs.folder / "window-killed" / LAST, runs.folder / "window" / LAST)
 
 
-def test_learning_rate_of_the_command_line_wins(runs: SmallRuns) -> None:
+def test_learning_rate_of_the_command_line_wins(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
     options = ("--trainer.max_steps", "4", "--model.optimizer", "adamw")
     killed(runs, "rate", 3, "batch", *options, "--checkpoint.every_n_train_steps", "2")
     assert runs("fit", "rate", *options, "--ckpt_path", "last", "--model.learning_rate", "0.5") == 0
+    assert "going on with --model.learning_rate 0.5 (it was 0.002)" in capsys.readouterr().err
     rates = dict(scalars(runs.folder / "rate", "lr-AdamW"))
     assert rates[1] < 0.01
     assert rates[2] > 0.1
+
+
+def test_other_data_are_refused_with_both_fingerprints_and_nothing_changes(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The checkpoint is at an epoch's end, where no order of batches would tell."""
+    folder = tmp_path / "other-data"
+    shutil.copytree(fitted, folder)
+    before = contents(folder)
+    options = (*LIKE_FITTED, "--trainer.max_epochs", "3", "--ckpt_path", "last")
+    table = str(runs.tables["val"])
+    message = refusal(capsys, *runs.arguments("fit", str(folder), *options, "--data.train_path", table))
+    assert load(folder / LAST)["training_data"][:12] in message
+    assert "this run has" in message
+    assert contents(folder) == before
 
 
 def test_going_on_after_sigkill(runs: SmallRuns, fitted: Path) -> None:
@@ -216,6 +232,21 @@ def test_going_on_after_sigkill(runs: SmallRuns, fitted: Path) -> None:
     assert process.wait() == -signal.SIGKILL
     process.communicate()
     assert runs("fit", "sigkill", *options, "--ckpt_path", "last") == 0
+    assert same_weights(folder / LAST, fitted / LAST)
+
+
+@pytest.mark.parametrize("damage", ["cut", "gone"])
+def test_a_damaged_last_is_replaced_by_the_one_before(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], damage: str
+) -> None:
+    folder = tmp_path / "damaged"
+    shutil.copytree(fitted, folder)
+    assert load(folder / "checkpoints/previous.ckpt")["global_step"] < 12
+    (folder / LAST).write_bytes((folder / LAST).read_bytes()[:-1000])
+    if damage == "gone":
+        (folder / LAST).unlink()
+    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
+    assert f"{damage.replace('cut', 'damaged')}: using the one before it" in capsys.readouterr().err
     assert same_weights(folder / LAST, fitted / LAST)
 
 
