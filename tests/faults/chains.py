@@ -36,7 +36,8 @@ class Chains:
         return self.runs.arguments(command, str(folder), *options, *self.go_on)
 
     def log(self, folder: Path, point: int = 0) -> Path:
-        return folder.with_name(f"{folder.name}.{point}.log")
+        """Beside the tables, and so never on a disk that is full."""
+        return self.runs.folder / f"{self.name}.{'-'.join(folder.parts[-3:])}.{point}.log"
 
     def start(self, folder: Path, point: int = 0, file_limit: int | None = None) -> Command:
         folder.parent.mkdir(parents=True, exist_ok=True)

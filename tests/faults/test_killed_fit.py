@@ -23,17 +23,19 @@ def products(folder: Path) -> dict[str, object]:
     found: dict[str, object] = {"adapter": (folder / "adapter/adapter_model.safetensors").read_bytes()}
     for name in ("last", "best"):
         checkpoint = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
-        found[f"{name} weights"] = {key: _bytes(tensor) for key, tensor in checkpoint["state_dict"].items()}
+        found[f"{name} weights"] = _plain(checkpoint["state_dict"])
         found[f"{name} state"] = (checkpoint["global_step"], checkpoint["best_score"])
-        moments = checkpoint["optimizer_states"][0]["state"]
-        found[f"{name} optimizer"] = {
-            f"{place} {key}": _bytes(value) for place, state in moments.items() for key, value in state.items()
-        }
+        found[f"{name} optimizer"] = _plain(checkpoint["optimizer_states"])
     return found
 
 
-def _bytes(value: object) -> object:
-    return value.cpu().contiguous().view(torch.uint8).numpy().tobytes() if isinstance(value, torch.Tensor) else value
+def _plain(value: object) -> object:
+    """The same with the bytes of its tensors, which compare as one."""
+    if isinstance(value, torch.Tensor):
+        return str(value.dtype), tuple(value.shape), value.contiguous().numpy().tobytes()
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 @pytest.fixture(scope="module", params=["nf4", "none"], ids=["4-bit", "fp32"])
