@@ -55,7 +55,8 @@ def _repeated(rows: list[Row], choose: Random) -> tuple[list[Row], tuple[str, ..
 
 
 def _added(rows: list[Row], choose: Random) -> tuple[list[Row], tuple[str, ...]]:
-    return [row | {f"column {n}": "x" * n for n in range(choose.choice((1, 300)))} for row in rows], ()
+    columns = {f"column {number}": "x" * number for number in range(choose.choice((1, 300)))}
+    return [row | columns for row in rows], ()
 
 
 ROWS = {
@@ -92,7 +93,7 @@ def write(rows: Sequence[Row], suffix: str) -> bytes:
         columns = {name: [row[name] for row in rows] for name in rows[0]}
         pyarrow.parquet.write_table(pyarrow.table(columns), file)
         return file.getvalue()
-    halves = any(ord("\ud800") <= ord(letter) <= ord("\udfff") for row in rows for letter in str(row))
+    halves = any(ord("\ud800") <= ord(letter) <= ord("\udfff") for row in rows for letter in str(row["question"]))
     lines = [json.dumps(row, ensure_ascii=halves) for row in rows]
     return ("\n".join(lines) + "\n" if suffix == ".jsonl" else f"[{', '.join(lines)}]").encode()
 
