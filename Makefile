@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 STAMP  := $(VENV)/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install demo demo-full test lint format bases sample clean
+.PHONY: help install demo demo-full test faults lint format bases sample clean
 
 help:  ## List the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-10s %s\n", $$1, $$2}'
@@ -26,6 +26,9 @@ demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold
 
 test: $(STAMP)  ## Run the test suite
 	$(BIN)/python -m pytest
+
+faults: $(STAMP)  ## Kill the commands, fill their disk, damage their files; the table of docs/reliability.md
+	$(BIN)/python -m pytest -m faults tests/faults --faults-table docs/reliability.md
 
 lint: $(STAMP)  ## Style, imports and types
 	$(BIN)/ruff check .

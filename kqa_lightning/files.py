@@ -28,6 +28,10 @@ def written_whole(target: Path) -> Iterator[Path]:
         _flush(scratch)
         scratch.replace(target)
         _flush(target.parent)
+    except OSError as error:
+        if error.filename is None:  # a disk that is full says so in a write, which knows no name
+            error.filename = str(target)
+        raise
     finally:
         scratch.unlink(missing_ok=True)
 

@@ -30,6 +30,14 @@ def test_a_file_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     assert names(tmp_path) == {"file.txt"}
 
 
+def test_a_full_disk_names_the_file(tmp_path: Path) -> None:
+    target = tmp_path / "file.txt"
+    with pytest.raises(OSError, match="No space left") as full, written_whole(target):
+        Path("/dev/full").write_text("more", encoding="utf-8")
+    assert full.value.filename == str(target)
+    assert not names(tmp_path)
+
+
 def test_a_folder_replaces_the_one_before(tmp_path: Path) -> None:
     target = tmp_path / "adapter"
     for content in ("first", "second"):
