@@ -64,9 +64,9 @@ def main(args: list[str] | None = None) -> int:
             from kqa_lightning.preview import run
         else:
             from kqa_lightning.doctor import run
+        return run(arguments)
     except KeyboardInterrupt:
         return 130
-    return run(arguments)
 
 
 def _help() -> str:

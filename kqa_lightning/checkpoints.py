@@ -42,9 +42,15 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False
         checkpoint = torch.load(path, map_location=map_location, weights_only=True, mmap=mmap)
     except Exception as error:  # torch, zipfile and pickle each have their own for a file that is none
         raise KQAError(f"--ckpt_path {path}: the file is damaged or no checkpoint ({type(error).__name__})") from error
-    if not isinstance(checkpoint, dict) or any(part not in checkpoint for part in _PARTS):
+    known = isinstance(checkpoint, dict) and all(part in checkpoint for part in _PARTS)
+    if not known or not _is_state(checkpoint["state_dict"]):
         raise KQAError(f"--ckpt_path {path}: that is no checkpoint written by `fit`")
     return checkpoint
+
+
+def _is_state(value: object) -> bool:
+    """Whether it is what a state dict is: tensors by name."""
+    return isinstance(value, dict) and all(isinstance(one, torch.Tensor) for one in value.values())
 
 
 def is_whole(path: Path) -> bool:

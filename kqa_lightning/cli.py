@@ -155,8 +155,8 @@ def run(args: list[str]) -> int:
 
 def run_cli(work: Callable[[], object]) -> int:
     """Do the work of a command; return its exit status, with one line on stderr for what went wrong."""
-    _quieten()
     try:
+        _quieten()
         work()
     except (KQAError, MisconfigurationException) as error:
         return _refused(str(error))

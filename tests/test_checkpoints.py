@@ -49,6 +49,16 @@ def test_a_checkpoint_of_another_program_is_refused(tmp_path: Path) -> None:
         read_checkpoint(path)
 
 
+@pytest.mark.parametrize("state", ["none", ["a"], {"weights": 1.0}], ids=["text", "list", "number"])
+def test_a_checkpoint_without_tensors_by_name_is_refused(tmp_path: Path, state: object) -> None:
+    path = tmp_path / "last.ckpt"
+    parts = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step")
+    own = ("best_score", "train_loader", "random_state")
+    torch.save({"state_dict": state, **dict.fromkeys((*parts, *own))}, path)
+    with pytest.raises(KQAError, match="no checkpoint written by `fit`"):
+        read_checkpoint(path)
+
+
 def test_a_flipped_bit_of_a_tensor_is_recognised(tmp_path: Path) -> None:
     path = tmp_path / "last.ckpt"
     CheckpointFiles().save_checkpoint({"weights": torch.full((1000,), 1.5)}, path)
