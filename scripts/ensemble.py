@@ -19,8 +19,9 @@ from pathlib import Path
 from learned_rules import add_options, check_options, learned_rules
 from script_options import ScriptParser, run_script, tolerate_any_terminal
 
-from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
+from kqa_lightning.ensemble.candidates import read_pool
 from kqa_lightning.ensemble.gold import gold_answers
+from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.predictions import (
     check_output,
     parse_sources,
@@ -131,7 +132,7 @@ def summarize(
     table: Mapping[str, Question],
     gold: Mapping[str, Sequence[str]],
     written: str | None,
-    pool: CandidatePool,
+    hypotheses: Hypotheses,
 ) -> str:
     """The scores and the agreement of the models as text."""
     from kqa_lightning.ensemble.agreement import measure_agreement
@@ -139,9 +140,9 @@ def summarize(
     from kqa_lightning.ensemble.evaluation import mark
     from kqa_lightning.ensemble.summary import format_summary
 
-    marks = mark(predictions, rules, gold, pool)
+    marks = mark(predictions, rules, gold, hypotheses)
     articles = number_articles(table, next(iter(predictions.values())))
-    agreement = measure_agreement(predictions)
+    agreement = measure_agreement(predictions, hypotheses.table)
     return format_summary(marks.scores, compare(marks, articles), agreement, articles is not None, written)
 
 
@@ -157,14 +158,19 @@ def run(arguments: Sequence[str] | None) -> None:
     predictions = pool.first_answers()
     table, gold = read_tables(options, pool.questions)
     rules = {name: combine(predictions, one) for name, one in strategies.items() if every or name == options.strategy}
-    learned, notes = learned_rules(to_learn, pool, table)
-    rules |= learned
-    written = options.strategy if options.output else None
-    summary = summarize(predictions, rules, table, gold, written, pool) if gold else None
+    notes: list[str] = []
+    summary = None
+    if to_learn.names:
+        hypotheses = Hypotheses(pool)
+        learned, notes = learned_rules(to_learn, hypotheses, table)
+        rules |= learned
+        if gold:
+            written = options.strategy if options.output else None
+            summary = summarize(predictions, rules, table, gold, written, hypotheses)
     if options.report:
         from kqa_lightning.ensemble.report import report_data, write_report
 
-        data = report_data(predictions, rules, table, gold, options.strategy)
+        data = report_data(predictions, rules, table, gold, options.strategy, pool.table)
         write_report(options.report, data)
         print(f"{options.report}: {len(data['questions'])} of {data['total']} questions, where the models disagree")
     if options.output:

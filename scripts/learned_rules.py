@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from kqa_lightning.ensemble.candidates import CandidatePool
+from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.predictions import parse_sources
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.tables import nfc
@@ -114,20 +114,16 @@ def parse_weights(arguments: Sequence[str], models: Sequence[str]) -> dict[str, 
 
 
 def learned_rules(
-    options: LearnedOptions, pool: CandidatePool, table: Mapping[str, Question]
+    options: LearnedOptions, hypotheses: Hypotheses, table: Mapping[str, Question]
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """The answers of the strategies asked for, {strategy: {id: answer}}, and lines on what was learned.
 
     Where scikit-learn is not installed and stacking is not the strategy to write, a line says that it is left out.
     """
-    if not options.names:
-        return {}, []
     from kqa_lightning.ensemble import learning
-    from kqa_lightning.ensemble.hypotheses import Hypotheses
     from kqa_lightning.ensemble.weighted import Weighted
 
-    hypotheses = Hypotheses(pool)
-    rules, notes = {}, []
+    pool, rules, notes = hypotheses.pool, {}, []
     learned_from = learning.read_out_of_fold(options.sources, options.gold) if options.sources else None
     if learned_from:
         learning.check_unseen(learned_from, pool.questions, table)

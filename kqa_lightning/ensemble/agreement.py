@@ -1,12 +1,12 @@
 """How far the models agree, which needs no gold answers."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from kqa_lightning.ensemble.voting import vote_pattern
-from kqa_lightning.metrics.functional import normalize_answer
+import numpy as np
+
+from kqa_lightning.ensemble.pairwise import AnswerTable
 
 
 @dataclass(frozen=True)
@@ -23,24 +23,30 @@ class Agreement:
     shares: dict[tuple[str, str], float]
 
 
-def measure_agreement(predictions: Mapping[str, Mapping[str, str]]) -> Agreement:
-    """Count the vote patterns and the agreement of each two models.
+def measure_agreement(predictions: Mapping[str, Mapping[str, str]], table: AnswerTable | None = None) -> Agreement:
+    """Count the vote patterns, which are those of `voting.vote_pattern`, and the agreement of each two models.
 
     Args:
         predictions: {model: {id: answer}}, every model with the same ids.
+        table: that knows some of the answers already, where there is one.
 
     >>> predictions = {"a": {"1": "25명", "2": "가"}, "b": {"1": "'25명'", "2": "나"}}
     >>> measure_agreement(predictions)
     Agreement(patterns={(2, 0): 1, (1, 1): 1}, shares={('a', 'b'): 0.5})
     """
+    table = table or AnswerTable()
     first = next(iter(predictions.values()))
-    columns = {name: [normalize_answer(by_id[question]) for question in first] for name, by_id in predictions.items()}
-    patterns = Counter(map(vote_pattern, zip(*columns.values(), strict=True)))
+    numbers = np.stack([table.numbers([by_id[question] for question in first]) for by_id in predictions.values()])
+    same = (numbers[:, None] == numbers) & (table.sizes(numbers) > 0)  # (models, models, questions)
+    is_later = np.tril(np.ones(same.shape[:2], bool), -1)[:, :, None]
+    votes = np.where((same & is_later).any(axis=1), 0, same.sum(axis=1))  # of those who agree the first has them all
+    patterns, counts = np.unique(np.sort(votes, axis=0)[::-1], axis=1, return_counts=True)
+    ordered = sorted(zip(map(tuple, patterns.T.tolist()), counts.tolist(), strict=True), reverse=True)
     return Agreement(
-        patterns=dict(sorted(patterns.items(), reverse=True)),
+        patterns=dict(ordered),
         shares={
-            (one, other): sum(a == b != "" for a, b in zip(columns[one], columns[other], strict=True)) / len(first)
-            for one, other in combinations(columns, 2)
+            (one, other): float(same[place, later].mean())
+            for (place, one), (later, other) in combinations(enumerate(predictions), 2)
         },
     )
 

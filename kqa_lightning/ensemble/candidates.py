@@ -1,13 +1,16 @@
 """All candidates of all models to the same questions, in columns: what the learned strategies choose from."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from itertools import compress
 from pathlib import Path
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kqa_lightning.ensemble.candidate_files import ModelCandidates, read_candidates
-from kqa_lightning.ensemble.pairwise import Floats, Integers
+from kqa_lightning.ensemble.pairwise import AnswerTable, Floats, Integers
 from kqa_lightning.ensemble.predictions import check_same_ids
 
 
@@ -24,6 +27,7 @@ class CandidatePool:
         rank: of each candidate its place among its model's candidates to the question, from 0, (candidates,).
         logprob_sum: of each candidate its log-probability, NaN where it is not known, (candidates,).
         logprob_mean: the same by token.
+        table: numbers the answers, of this pool and of all that is compared with them.
     """
 
     models: tuple[str, ...]
@@ -34,12 +38,37 @@ class CandidatePool:
     rank: Integers
     logprob_sum: Floats
     logprob_mean: Floats
+    table: AnswerTable = field(default_factory=AnswerTable, repr=False, compare=False)
+
+    @cached_property
+    def numbers(self) -> Integers:
+        """The number in the table of each candidate's answer, (candidates,)."""
+        return self.table.numbers(self.answers)
+
+    def part(self, chosen: NDArray[np.bool_]) -> "CandidatePool":
+        """The candidates of some of the questions.
+
+        Args:
+            chosen: whether each question is among them, (questions,).
+        """
+        kept = chosen[self.question]
+        return replace(
+            self,
+            questions=tuple(compress(self.questions, chosen)),
+            answers=list(compress(self.answers, kept)),
+            question=(np.cumsum(chosen) - 1)[self.question[kept]],
+            model=self.model[kept],
+            rank=self.rank[kept],
+            logprob_sum=self.logprob_sum[kept],
+            logprob_mean=self.logprob_mean[kept],
+        )
 
     def first_answers(self) -> dict[str, dict[str, str]]:
         """Each model's own answer, which is the first of its candidates: {model: {id: answer}}."""
-        firsts: dict[str, dict[str, str]] = {name: {} for name in self.models}
-        for place in np.flatnonzero(self.rank == 0):
-            firsts[self.models[self.model[place]]][self.questions[self.question[place]]] = self.answers[place]
+        firsts = {}
+        for model, name in enumerate(self.models):
+            places = np.flatnonzero((self.rank == 0) & (self.model == model)).tolist()  # one a question, in its order
+            firsts[name] = dict(zip(self.questions, map(self.answers.__getitem__, places), strict=True))
         return firsts
 
 
@@ -74,7 +103,7 @@ def make_pool(read: Mapping[str, ModelCandidates]) -> CandidatePool:
     return CandidatePool(
         models=tuple(read),
         questions=tuple(questions),
-        answers=[answers[place] for place in order],
+        answers=list(map(answers.__getitem__, order.tolist())),
         question=column(asked),
         model=column([np.full(len(part), number) for number, part in enumerate(asked)]),
         rank=column(ranks),

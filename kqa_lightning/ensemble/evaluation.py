@@ -7,8 +7,8 @@ from itertools import chain
 
 import numpy as np
 
-from kqa_lightning.ensemble.candidates import CandidatePool
-from kqa_lightning.ensemble.pairwise import AnswerTable, Floats
+from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.pairwise import AnswerTable, Floats, Integers
 from kqa_lightning.ensemble.strategies import combine, make_strategies
 
 
@@ -102,7 +102,7 @@ def mark(
     predictions: Mapping[str, Mapping[str, str]],
     rules: Mapping[str, Mapping[str, str]],
     gold: Mapping[str, Sequence[str]],
-    pool: CandidatePool | None = None,
+    hypotheses: Hypotheses | None = None,
 ) -> EnsembleMarks:
     """Score every answer of the models and of the rules.
 
@@ -110,15 +110,14 @@ def mark(
         predictions: {model: {id: answer}}, every model with the same ids.
         rules: {strategy: {id: answer}}, with the same ids.
         gold: {id: gold answers} of at least these ids.
-        pool: all candidates of the models, for the oracle over them.
+        hypotheses: all that the models answered, for the oracle over it.
     """
     questions = list(next(iter(predictions.values())))
     systems = [[by_id[question] for question in questions] for by_id in (*predictions.values(), *rules.values())]
-    golds = [gold[question] for question in questions]
-    has_more = pool is not None and pool.rank.any()
-    table = AnswerTable(chain(*systems, *golds, pool.answers if pool and has_more else ()))
-    marks = mark_answers(systems, golds, table)
+    table = None if hypotheses is None else hypotheses.table
+    marks = mark_answers(systems, [gold[question] for question in questions], table)
     models = marks[: len(predictions)]
+    has_more = hypotheses is not None and hypotheses.pool.rank.any()
     return EnsembleMarks(
         models=dict(zip(predictions, models, strict=True)),
         rules=dict(zip(rules, marks[len(predictions) :], strict=True)),
@@ -126,22 +125,20 @@ def mark(
             np.max([model.char_f1 for model in models], axis=0),
             np.max([model.exact_match for model in models], axis=0),
         ),
-        candidate_oracle=mark_best(pool, gold, table) if pool and has_more else None,
+        candidate_oracle=mark_best(hypotheses, gold) if hypotheses and has_more else None,
     )
 
 
-def mark_best(pool: CandidatePool, gold: Mapping[str, Sequence[str]], table: AnswerTable | None = None) -> Marks:
-    """The scores of the best of all candidates to each question, in the pool's order.
+def mark_best(hypotheses: Hypotheses, gold: Mapping[str, Sequence[str]]) -> Marks:
+    """The scores of the best of all answers to each question, in the pool's order; ``gold`` as in `mark`."""
+    marks = mark_hypotheses(hypotheses, gold)
+    return Marks(*(np.maximum.reduceat(values, hypotheses.starts) for values in (marks.char_f1, marks.exact_match)))
 
-    Args:
-        pool: the candidates.
-        gold: as in `mark`.
-        table: as in `mark_answers`.
-    """
-    golds = [gold[pool.questions[place]] for place in pool.question]
-    marks = mark_answers([pool.answers], golds, table)[0]
-    starts = np.searchsorted(pool.question, np.arange(len(pool.questions)))
-    return Marks(*(np.maximum.reduceat(values, starts) for values in (marks.char_f1, marks.exact_match)))
+
+def mark_hypotheses(hypotheses: Hypotheses, gold: Mapping[str, Sequence[str]]) -> Marks:
+    """The scores of every hypothesis; ``gold`` as in `mark`."""
+    golds = _Golds(hypotheses.table, [gold[name] for name in hypotheses.pool.questions])
+    return golds.mark(hypotheses.number, hypotheses.question)
 
 
 def mark_answers(
@@ -152,23 +149,43 @@ def mark_answers(
     Args:
         systems: lists of one answer a question.
         gold: of each question its gold answers, of which the best counts.
-        table: of answers with all of these among them, where there is one already.
+        table: that knows some of the answers already, where there is one.
 
     Raises:
         ValueError: a question has no gold answer.
     """
-    counts = [len(answers) for answers in gold]
-    if not all(counts):
-        raise ValueError("no gold answer to compare with: leave such a question out of the score")
-    table = table or AnswerTable(chain(*systems, *gold))
-    golds, starts = table.numbers(chain(*gold)), np.cumsum([0, *counts[:-1]])
-    marks = []
-    for answers in systems:
-        given = np.repeat(table.numbers(answers), counts)
-        marks.append(
-            Marks(
-                np.maximum.reduceat(table.f1(given, golds), starts),
-                np.maximum.reduceat((given == golds).astype(np.float64), starts),
-            )
+    table = table or AnswerTable()
+    golds = _Golds(table, gold)
+    return [golds.mark(table.numbers(answers), np.arange(len(gold))) for answers in systems]
+
+
+class _Golds:
+    """The gold answers to questions, as numbers.
+
+    Args:
+        table: that numbers them.
+        gold: of each question its gold answers.
+
+    Raises:
+        ValueError: a question has none.
+    """
+
+    def __init__(self, table: AnswerTable, gold: Sequence[Sequence[str]]) -> None:
+        self._table = table
+        self._counts = np.fromiter(map(len, gold), np.int64, len(gold))
+        if not self._counts.all():
+            raise ValueError("no gold answer to compare with: leave such a question out of the score")
+        self._numbers = table.numbers(list(chain(*gold)))
+        self._starts = np.cumsum(self._counts) - self._counts
+
+    def mark(self, answers: Integers, questions: Integers) -> Marks:
+        """The scores of answers by number, each to one of the questions: (answers,) and (answers,)."""
+        counts = self._counts[questions]
+        starts = np.cumsum(counts) - counts
+        within = np.arange(counts.sum()) - np.repeat(starts, counts)
+        golds = self._numbers[np.repeat(self._starts[questions], counts) + within]
+        given = np.repeat(answers, counts)
+        return Marks(
+            np.maximum.reduceat(self._table.f1(given, golds), starts),
+            np.maximum.reduceat((given == golds).astype(np.float64), starts),
         )
-    return marks

@@ -1,7 +1,8 @@
 """What is known about each hypothesis before the gold answer is: the columns that stacking learns from."""
 
+import math
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
@@ -19,6 +20,8 @@ UNITS = {
     "date": re.compile(r"\d\s*(?:년|월|일|분기|시|세기)$"),
     "count": re.compile(r"\d\s*[만천백억조여]*\s*(?:명|개|곳|건|대|번|회|차례|가지|톤|채|가구|위|살|세)$"),
 }
+_IS_KIND = np.eye(len(KINDS)).tolist()
+_UNKNOWN = [math.nan] * (len(KINDS) + len(CLUES))
 
 
 def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
@@ -90,17 +93,17 @@ def question_features(
         table: article and question of the pool's questions, as far as they are known.
     """
     pool, texts = hypotheses.pool, hypotheses.table.texts
-    numbers = hypotheses.number[rows]
-    values = np.full((len(rows), len(KINDS) + len(CLUES)), np.nan)
+    numbers = hypotheses.number[rows].tolist()
+    values: list[Sequence[float]] = []
     places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
-    for place, start, count in zip(places, starts, counts, strict=True):
+    for place, start, count in zip(places.tolist(), starts.tolist(), counts.tolist(), strict=True):
         row = table.get(pool.questions[place])
         if row is None or row.context is None or row.question is None:
-            continue
-        its, found = slice(start, start + count), Clues(row.context, row.question)
-        values[its, : len(KINDS)] = np.arange(len(KINDS)) == question_kind(row.question)
-        values[its, len(KINDS) :] = [found.of(texts[number]) for number in numbers[its]]
-    return [*(f"asks {kind}" for kind in KINDS), *CLUES], values
+            values += [_UNKNOWN] * count
+        else:
+            kind, clues = _IS_KIND[question_kind(row.question)], Clues(row.context, row.question)
+            values += [kind + clues.of(texts[number]) for number in numbers[start : start + count]]
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.array(values)
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:

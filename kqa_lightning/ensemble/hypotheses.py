@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from kqa_lightning.ensemble.candidates import CandidatePool
-from kqa_lightning.ensemble.pairwise import AnswerTable, Floats, Integers
+from kqa_lightning.ensemble.pairwise import Floats, Integers
 
 TIE = 1e-12  # sums of F1 closer than this differ by rounding alone
 _AT_ONCE = 2_000_000  # places in a block of matrices: some 100 MB
@@ -21,6 +21,7 @@ class Hypotheses:
 
     Attributes:
         pool: the candidates.
+        table: theirs.
         number: of each hypothesis the number of its answer in the table of all, (hypotheses,).
         first: of each the place of the first candidate that gives it, (hypotheses,).
         question: of each the place of its question, (hypotheses,), ascending.
@@ -30,13 +31,12 @@ class Hypotheses:
 
     Args:
         pool: the candidates.
-        table: of answers with all of the pool's among them, where there is one already.
     """
 
-    def __init__(self, pool: CandidatePool, table: AnswerTable | None = None) -> None:
+    def __init__(self, pool: CandidatePool) -> None:
         self.pool = pool
-        self.table = table or AnswerTable(pool.answers)
-        numbers = self.table.numbers(pool.answers)
+        self.table = pool.table
+        numbers = pool.numbers
         keys = pool.question * (int(numbers.max()) + 1) + numbers
         _, first, inverse = np.unique(keys, return_index=True, return_inverse=True)
         order = np.argsort(first)  # candidates are sorted by question, so that hypotheses are too

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
-from kqa_lightning.ensemble.evaluation import mark_answers
+from kqa_lightning.ensemble.evaluation import mark_hypotheses
 from kqa_lightning.ensemble.fitting import Fit, fit_weighted
 from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.hypotheses import Hypotheses
@@ -109,9 +109,7 @@ def out_of_fold(
 ) -> OutOfFold:
     """The same from what is in memory: {id: gold answers} of at least the pool's questions."""
     hypotheses, table = Hypotheses(pool), table or {}
-    answers = [pool.answers[place] for place in hypotheses.first]
-    golds = [gold[pool.questions[question]] for question in hypotheses.question]
-    marks = mark_answers([answers], golds)[0].char_f1
+    marks = mark_hypotheses(hypotheses, gold).char_f1
     return OutOfFold(hypotheses, marks, table, number_articles(table, pool.questions))
 
 

@@ -5,7 +5,7 @@ when the second 가 of an answer counts as another character than the first.
 """
 
 from collections.abc import Iterable, Sequence
-from itertools import chain, pairwise
+from itertools import chain, islice, pairwise
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,37 +16,41 @@ Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _AT_ONCE = 4_000_000  # characters compared in one step: some 100 MB
+_CODES = 0x110000  # as many characters as Unicode has room for
 
 
 class AnswerTable:
-    """The distinct normalised answers of a set, each with a number to name it by.
+    """The distinct normalised answers of a set that may grow, each with a number to name it by.
+
+    One table for all that is compared in a run: an answer is normalised once, however often it is asked for.
 
     Args:
-        answers: all answers that will be compared, as they stand; repetitions cost little.
+        answers: those that it starts with, as they stand; repetitions cost little.
 
     Attributes:
         texts: the normalised answers, by number.
 
     >>> table = AnswerTable(["25명", "'25명'", "1710명"])
-    >>> table.numbers(["'25명'", "1710명"]), table.f1(np.array([0]), np.array([1]))
-    (array([0, 1]), array([0.25]))
+    >>> table.numbers(["'25명'", "1710명", "25 명"]), table.f1(np.array([0]), np.array([1]))
+    (array([0, 1, 2]), array([0.25]))
     """
 
-    def __init__(self, answers: Iterable[str]) -> None:
-        normalized = {answer: normalize_answer(answer) for answer in dict.fromkeys(answers)}
-        numbers = {text: number for number, text in enumerate(dict.fromkeys(normalized.values()))}
-        self.texts = list(numbers)
-        self._numbers = {answer: numbers[text] for answer, text in normalized.items()}
-        self._characters, self._starts = _as_sets([text.replace(" ", "") for text in numbers])
-        self._kinds = int(self._characters.max(initial=0)) + 1
+    def __init__(self, answers: Iterable[str] = ()) -> None:
+        self.texts: list[str] = []
+        self._numbers: dict[str, int] = {}  # of answers as they stand
+        self._of_text: dict[str, int] = {}  # and of normalised ones
+        self._characters: Integers = np.zeros(0, np.int64)
+        self._starts: Integers = np.zeros(1, np.int64)
+        self._kinds = 1
+        self._add(answers)
 
-    def numbers(self, answers: Iterable[str]) -> Integers:
-        """The number of each answer, (answers,): the same for answers that are equal after normalisation.
-
-        Raises:
-            KeyError: an answer is not in the table.
-        """
-        return np.fromiter((self._numbers[answer] for answer in answers), np.int64)
+    def numbers(self, answers: Sequence[str]) -> Integers:
+        """The number of each answer, (answers,): the same for answers that are equal after normalisation."""
+        try:
+            return np.fromiter(map(self._numbers.__getitem__, answers), np.int64, len(answers))
+        except KeyError:
+            self._add(answers)
+            return self.numbers(answers)
 
     def sizes(self, numbers: Integers) -> Integers:
         """How many characters that count each of the answers has, (answers,)."""
@@ -54,7 +58,7 @@ class AnswerTable:
 
     def shared(self, first: Integers, second: Integers) -> Integers:
         """How many characters the answers of each pair have in common, (pairs,)."""
-        work = np.cumsum(self.sizes(first) + self.sizes(second))
+        work = np.cumsum(self.sizes(first) + self.sizes(second) + 1)
         steps = np.arange(_AT_ONCE, work[-1] if len(work) else 0, _AT_ONCE)
         parts = [0, *np.searchsorted(work, steps), len(first)]
         counts = [self._shared(first[start:end], second[start:end]) for start, end in pairwise(parts)]
@@ -94,6 +98,17 @@ class AnswerTable:
         totals = sizes.reshape(count, answers, 1) + sizes.reshape(count, 1, answers)
         return 2 * shared / np.maximum(totals, 1)
 
+    def _add(self, answers: Iterable[str]) -> None:
+        for answer in dict.fromkeys(answers):
+            if answer not in self._numbers:
+                self._numbers[answer] = self._of_text.setdefault(normalize_answer(answer), len(self._of_text))
+        texts = list(islice(self._of_text, len(self.texts), None))
+        characters, starts = _as_sets([text.replace(" ", "") for text in texts])
+        self.texts += texts
+        self._characters = np.concatenate([self._characters, characters])
+        self._starts = np.concatenate([self._starts, self._starts[-1] + starts[1:]])
+        self._kinds = max(self._kinds, int(characters.max(initial=0)) + 1)
+
     def _shared(self, first: Integers, second: Integers) -> Integers:
         # A character that stands in both answers of a pair comes up twice under that pair.
         keys = np.sort(np.concatenate([self._keys(first), self._keys(second)]))
@@ -125,19 +140,15 @@ def pairwise_f1(first: Sequence[str], second: Sequence[str]) -> Floats:
 
 
 def _as_sets(texts: Sequence[str]) -> tuple[Integers, Integers]:
-    """The characters of each text as small numbers that differ from each other, and where each text starts.
+    """The characters of each text as numbers that differ from each other, and where each text starts.
 
     Returns:
         Characters, (characters of all texts,), and starts, (texts + 1,).
     """
-    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32)
-    in_use = np.zeros(0x110000, bool)
-    in_use[codes] = True
-    kinds = np.count_nonzero(in_use)
+    codes = np.frombuffer("".join(texts).encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int64)
     sizes = np.fromiter(map(len, texts), np.int64, count=len(texts))
-    starts = np.concatenate([[0], np.cumsum(sizes)])
-    # Sorted by text and kind, equal characters of a text stand side by side, and a running count tells them apart.
-    keys = np.sort(np.repeat(np.arange(len(texts)), sizes) * kinds + (np.cumsum(in_use) - 1)[codes])
+    # Sorted by text and code, equal characters of a text stand side by side, and a running count tells them apart.
+    keys = np.sort(np.repeat(np.arange(len(texts)), sizes) * _CODES + codes)
     places = np.arange(len(keys))
     first_of_its_kind = np.maximum.accumulate(np.where(np.diff(keys, prepend=-1) != 0, places, 0))
-    return (places - first_of_its_kind) * kinds + keys % max(kinds, 1), starts
+    return (places - first_of_its_kind) * _CODES + keys % _CODES, np.concatenate([[0], np.cumsum(sizes)])

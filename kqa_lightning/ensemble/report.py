@@ -1,7 +1,7 @@
 """A page for the person who reads the submissions by eye: every question on which the models disagree."""
 
 from collections.abc import Mapping, Sequence
-from itertools import chain, combinations
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +10,11 @@ import numpy as np
 from kqa_lightning.ensemble.agreement import format_pattern
 from kqa_lightning.ensemble.evaluation import mark_answers
 from kqa_lightning.ensemble.page import render_page
-from kqa_lightning.ensemble.pairwise import AnswerTable, Floats
+from kqa_lightning.ensemble.pairwise import AnswerTable, Floats, Integers
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.voting import vote_pattern
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
-from kqa_lightning.metrics.functional import normalize_answer
 
 Predictions = Mapping[str, Mapping[str, str]]
 
@@ -26,6 +25,7 @@ def report_data(
     table: Mapping[str, Question],
     gold: Mapping[str, Sequence[str]] | None = None,
     shown: str | None = None,
+    compared: AnswerTable | None = None,
 ) -> dict[str, Any]:
     """What the page shows, as plain values for JSON.
 
@@ -38,38 +38,33 @@ def report_data(
         table: articles and questions by id; it may lack some or all of them.
         gold: {id: gold answers} of at least these ids, where they are known.
         shown: the strategy that the page starts with; the last if not given.
+        compared: a table that knows some of the answers already, where there is one.
     """
-    every = next(iter(predictions.values()))
-    asked = [one for one in every if len({normalize_answer(by_id[one]) for by_id in predictions.values()}) > 1]
-    contexts = {one: table[one].context for one in asked if one in table}
-    articles = list(dict.fromkeys(context for context in contexts.values() if context))
-    numbers = {context: number for number, context in enumerate(articles)}
-    answers = [[by_id[one] for by_id in predictions.values()] for one in asked]
-    systems = [[by_id[one] for one in asked] for by_id in (*predictions.values(), *rules.values())]
-    golds = None if gold is None or not asked else [gold[one] for one in asked]
-    compared = AnswerTable(chain(*systems, *(golds or ())))
-    pairs = _pairwise(answers, len(predictions), compared)
-    # F1 with gold of each system's answers, (questions, systems).
-    marks = None if golds is None else np.stack([one.char_f1 for one in mark_answers(systems, golds, compared)], axis=1)
+    every = list(next(iter(predictions.values())))
+    compared = compared or AnswerTable()
+    systems = [[by_id[one] for one in every] for by_id in (*predictions.values(), *rules.values())]
+    numbers = np.stack([compared.numbers(answers) for answers in systems], axis=1)  # (questions, systems)
+    rows = np.flatnonzero((numbers[:, : len(predictions)] != numbers[:, :1]).any(axis=1)).tolist()
+    asked, numbers = [every[row] for row in rows], numbers[rows]
+    systems = [[answers[row] for row in rows] for answers in systems]
+    articles = list(dict.fromkeys(table[one].context for one in asked if one in table and table[one].context))
+    article_of = {context: number for number, context in enumerate(articles)}
+    pairs = _pairwise(numbers[:, : len(predictions)], compared)
+    marks: list[Floats | None] = [None] * len(asked)
+    if gold is not None and asked:
+        found = mark_answers(systems, [gold[one] for one in asked], compared)
+        marks = list(np.stack([one.char_f1 for one in found], axis=1))
     questions = []
     for row, one in enumerate(asked):
-        chosen = [by_id[one] for by_id in rules.values()]
-        given = answers[row]
-        own = None if marks is None else marks[row, : len(predictions)]
+        known = table.get(one, Question())
         questions.append(
             {
                 "id": one,
-                "article": numbers.get(contexts.get(one) or "", -1),
-                "question": table[one].question if one in table else None,
-                "answers": given,
-                "pattern": format_pattern(vote_pattern(given)),
-                "pairs": _rounded(pairs[row]),
-                "chosen": [_givers(answer, given) for answer in chosen],
-                "split": len(set(map(normalize_answer, chosen))) > 1,
+                "article": article_of.get(known.context, -1),
+                "question": known.question,
                 "gold": None if gold is None else list(gold[one]),
-                "f1": [] if own is None else _rounded(own),
-                "chosenF1": [] if marks is None else _rounded(marks[row, len(predictions) :]),
-                "stake": float(1 - pairs[row].mean() if own is None else own.max() - own.min()),
+                **_answers([answers[row] for answers in systems], numbers[row], len(predictions)),
+                **_scores(pairs[row], marks[row], len(predictions)),
             }
         )
     return {
@@ -98,16 +93,33 @@ def write_report(output: Path, data: Mapping[str, Any]) -> None:
         raise KQAError(f"--report {output}: cannot be written ({error.strerror or error})") from error
 
 
-def _givers(answer: str, given: Sequence[str]) -> list[int] | str:
-    """The places of the models that gave an answer, equal after normalisation; the answer itself if none did."""
-    normalized = normalize_answer(answer)
-    return [place for place, one in enumerate(given) if normalize_answer(one) == normalized] or answer
+def _answers(answers: Sequence[str], numbers: Integers, models: int) -> dict[str, Any]:
+    """What is shown of the answers to one question, first those of the models, then those of the strategies."""
+    given, chosen = np.split(numbers, [models])
+    return {
+        "answers": answers[:models],
+        "pattern": format_pattern(vote_pattern(answers[:models])),
+        # The models that gave what a strategy chose, equal after normalisation; the answer itself if none did.
+        "chosen": [
+            np.flatnonzero(given == number).tolist() or answer
+            for number, answer in zip(chosen, answers[models:], strict=True)
+        ],
+        "split": len(set(chosen.tolist())) > 1,
+    }
 
 
-def _pairwise(answers: Sequence[Sequence[str]], models: int, table: AnswerTable) -> Floats:
+def _scores(pairs: Floats, marks: Floats | None, models: int) -> dict[str, Any]:
+    """What is shown of the character F1 between the models' answers, and with gold."""
+    if marks is None:
+        return {"pairs": _rounded(pairs), "f1": [], "chosenF1": [], "stake": float(1 - pairs.mean())}
+    own, chosen = np.split(marks, [models])
+    stake = float(own.max() - own.min())
+    return {"pairs": _rounded(pairs), "f1": _rounded(own), "chosenF1": _rounded(chosen), "stake": stake}
+
+
+def _pairwise(numbers: Integers, table: AnswerTable) -> Floats:
     """F1 of each two answers to a question, (questions, pairs): of models 0 and 1, 0 and 2, …, 1 and 2, …"""
-    numbers = table.numbers(chain(*answers)).reshape(-1, models)
-    first, second = np.array(list(combinations(range(models), 2))).T
+    first, second = np.array(list(combinations(range(numbers.shape[1]), 2))).T
     return table.f1(numbers[:, first].ravel(), numbers[:, second].ravel()).reshape(-1, len(first))
 
 

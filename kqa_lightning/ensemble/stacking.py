@@ -94,10 +94,12 @@ def train_stacking(
 
     article_of = np.asarray(articles)
     learned = _sample(article_of, seed)
-    count = len(np.unique(article_of[learned]))
+    article_of, marks = article_of[learned], marks[learned[hypotheses.question]]
+    count = len(np.unique(article_of))
     if count < 2:
         raise KQAError("stacking learns from the questions on two articles or more; there is one")
-    rows, values = look_closely(hypotheses, table, learned)
+    hypotheses = hypotheses if learned.all() else Hypotheses(hypotheses.pool.part(learned))
+    rows, values = look_closely(hypotheses, table)
     targets, groups = marks[rows], article_of[hypotheses.question[rows]]
     parts = list(GroupKFold(min(FOLDS, count)).split(values, groups=groups))
     scores = {}
@@ -105,30 +107,24 @@ def train_stacking(
         predicted = np.empty(len(rows))
         for train, held_out in parts:
             predicted[held_out] = clone(regression).fit(values[train], targets[train]).predict(values[held_out])
-        chosen = hypotheses.of[_pick(hypotheses, rows, predicted)]
-        scores[name] = float(marks[chosen][learned].mean())
+        scores[name] = float(marks[hypotheses.of[_pick(hypotheses, rows, predicted)]].mean())
     best = next(name for name, score in scores.items() if score >= max(scores.values()) - TIE)
     regression = _regressions(seed)[best].fit(values, targets)
     return Stacking(hypotheses.pool.models, table is not None, count, best, scores, regression)
 
 
-def look_closely(
-    hypotheses: Hypotheses, table: Table | None, questions: NDArray[np.bool_] | None = None
-) -> tuple[Integers, Floats]:
+def look_closely(hypotheses: Hypotheses, table: Table | None) -> tuple[Integers, Floats]:
     """The answers among which stacking chooses, and all that is known of them.
 
     Args:
         hypotheses: the answers.
         table: articles and questions, as far as they are known, if these are to be used.
-        questions: whether each question is asked for, (questions,); all if not given.
 
     Returns:
         The places of the answers, ascending, (rows,), and their features, (rows, columns); NaN is what is not known.
     """
     names, numeric = numeric_features(hypotheses)
     rows = shortlist(hypotheses, numeric[:, names.index("expected F1")])
-    if questions is not None:
-        rows = rows[questions[hypotheses.question[rows]]]
     parts = [numeric[rows], text_features(hypotheses, rows)[1]]
     if table is not None:
         parts.append(question_features(hypotheses, rows, table)[1])

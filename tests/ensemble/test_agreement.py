@@ -1,6 +1,7 @@
 """Vote patterns and agreement, counted by hand."""
 
 import random
+from collections import Counter
 from itertools import combinations, permutations
 
 from kqa_lightning.ensemble.agreement import measure_agreement
@@ -46,4 +47,6 @@ def test_shares_are_mean_exact_matches_of_answers() -> None:
             for i in predictions[one]
         ]
         assert agreement.shares[one, other] == sum(matches) / 300
-    assert sum(agreement.patterns.values()) == 300
+    answers = ([by_id[i] for by_id in predictions.values()] for i in predictions["a"])
+    assert agreement.patterns == Counter(map(vote_pattern, answers))
+    assert list(agreement.patterns) == sorted(agreement.patterns, reverse=True)

@@ -1,10 +1,13 @@
 """Where answers stand, worked by hand."""
 
 import math
+import random
+import re
 
 import pytest
 
 from kqa_lightning.ensemble.article_clues import CLUES, Clues
+from kqa_lightning.metrics.functional import normalize_answer
 
 ARTICLE = (
     "가람전자는 3일 새 공장을 짓는다고 밝혔다. 누리은행의 순이익은 1,200억 원이었다.\n"
@@ -60,3 +63,62 @@ def test_hardly_any_text(context: str, question: str) -> None:
     for answer in ("", "가", "가 나"):
         found = Clues(context, question).of(answer)
         assert len(found) == len(CLUES) and not any(map(math.isinf, found))
+
+
+def pairs_of(text: str) -> set[str]:
+    return {word[place : place + 2] for word in text.split() for place in range(len(word) - 1)}
+
+
+def spots_of(text: str, line: str) -> list[int]:
+    return [spot for spot in range(len(line)) if line.startswith(text, spot)]
+
+
+def sentence_by_sentence(context: str, question: str, answer: str) -> list[float]:
+    """The same as `Clues.of`, by the letter of what is said of each clue."""
+    lines = [*filter(None, map(normalize_answer, re.split(r"(?<=[.?!])\s+|\n+", context)))]
+    pairs = [pairs_of(line) for line in lines]
+    rarity = {pair: math.log((1 + len(lines)) / sum(pair in its for its in pairs)) for pair in set().union(*pairs)}
+    asked = {pair for pair in pairs_of(normalize_answer(question)) if pair in rarity}
+    total = math.fsum(rarity[pair] for pair in asked) or 1.0
+    nearness = [math.fsum(rarity[pair] for pair in asked & its) / total for its in pairs]
+    text = answer.replace(" ", "")
+    in_question = float(bool(text) and text in normalize_answer(question).replace(" ", ""))
+    letters = [line.replace(" ", "") for line in lines]
+    holding = [place for place, line in enumerate(letters) if text and text in line]
+    if not holding:
+        return [in_question, 0.0, 0.0, 0.0, *[math.nan] * 4]
+    best = max(holding, key=lambda place: nearness[place])
+    words = [
+        not (answer[-1].isdigit() and f"{line} "[spot + len(answer)].isdigit())
+        for line in lines
+        for spot in spots_of(f" {answer}", f" {line} ")
+    ]
+    known = [pair for pair in asked & pairs[best] if pair not in text]
+    distance = math.nan
+    if known:
+        rarest = [pair for pair in known if rarity[pair] == max(rarity[one] for one in known)]
+        starts = spots_of(text, letters[best])
+        distance = float(min(abs(start - letters[best].find(pair)) for start in starts for pair in rarest))
+    others = [near for place, near in enumerate(nearness) if place not in holding]
+    return [
+        *(in_question, 1.0, float(any(words)), float(sum(line.count(text) for line in letters))),
+        *(best / len(lines), nearness[best], nearness[best] - max(others, default=0.0), distance),
+    ]
+
+
+def test_equals_what_is_found_sentence_by_sentence() -> None:
+    chance = random.Random(8)
+    present = far = 0
+    for _ in range(400):
+        alphabet = chance.choice(["가나 3.", "가나다라 12. ?\n", "가나다라마바사아자차 0123456789.'\n  "])
+        context = "".join(chance.choices(alphabet, k=chance.randint(0, 80)))
+        question = "".join(chance.choices(alphabet, k=chance.randint(0, 20)))
+        clues_to = Clues(context, question)
+        for _ in range(8):
+            start = chance.randrange(len(context) + 1)
+            answer = normalize_answer(context[start : start + chance.randint(0, 5)])
+            expected = sentence_by_sentence(context, question, answer)
+            assert repr(list(clues_to.of(answer))) == repr(expected), (context, question, answer)
+            present += expected[1] == 1
+            far += expected[-1] > 0
+    assert present > 1000 and far > 200

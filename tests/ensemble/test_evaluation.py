@@ -6,7 +6,6 @@ import pkgutil
 import random
 import subprocess
 import sys
-from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -14,11 +13,14 @@ import pytest
 from pools import random_pool
 
 import kqa_lightning.ensemble
-from kqa_lightning.ensemble import Score, combine, evaluate, evaluation, make_strategies
+from kqa_lightning.ensemble import Score, combine, evaluate, make_strategies, pairwise
+from kqa_lightning.ensemble.agreement import measure_agreement
 from kqa_lightning.ensemble.evaluation import mark, mark_answers, mark_best
-from kqa_lightning.ensemble.pairwise import AnswerTable
+from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.report import report_data
+from kqa_lightning.ensemble.weighted import Weighted
 from kqa_lightning.errors import KQAError
-from kqa_lightning.metrics.functional import char_f1, exact_match
+from kqa_lightning.metrics.functional import char_f1, exact_match, normalize_answer
 
 ROOT = Path(__file__).parents[2]
 PREDICTIONS = {
@@ -69,20 +71,20 @@ def test_marks_equal_the_pure_functions() -> None:
         assert marks.exact_match.tolist() == [exact_match(one, golds) for one, golds in zip(answers, gold, strict=True)]
 
 
-def test_answers_are_normalised_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    pool = random_pool(50, models=3, most=4, seed=22)
+def test_an_answer_is_normalised_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever is asked of a pool: choice, agreement and every score."""
+    hypotheses = Hypotheses(random_pool(50, models=3, most=4, seed=22))
+    pool = hypotheses.pool
     gold, predictions = {name: ["가나"] for name in pool.questions}, pool.first_answers()
-    separately = [*mark_answers([list(one.values()) for one in predictions.values()], [["가나"]] * 50)]
-    best, tables = mark_best(pool, gold), []
-
-    def counted(answers: Iterable[str]) -> AnswerTable:
-        tables.append(AnswerTable(answers))
-        return tables[-1]
-
-    monkeypatch.setattr(evaluation, "AnswerTable", counted)
-    marks = mark(predictions, {"first": predictions["m0"]}, gold, pool)
-    assert len(tables) == 1 and marks.candidate_oracle
-    for one, other in zip([*marks.models.values(), marks.candidate_oracle], [*separately, best], strict=True):
+    separately = mark_answers([list(one.values()) for one in predictions.values()], [["가나"]] * 50)
+    asked: list[str] = []
+    monkeypatch.setattr(pairwise, "normalize_answer", lambda answer: asked.append(answer) or normalize_answer(answer))
+    marks = mark(predictions, {"first": predictions["m0"]}, gold, hypotheses)
+    measure_agreement(predictions, hypotheses.table)
+    Weighted().choose(hypotheses)
+    report_data(predictions, {}, {}, gold, compared=hypotheses.table)
+    assert asked in ([], ["가나"])  # not even once more
+    for one, other in zip(marks.models.values(), separately, strict=True):
         np.testing.assert_array_equal(one.char_f1, other.char_f1)
         np.testing.assert_array_equal(one.exact_match, other.exact_match)
 
@@ -125,14 +127,14 @@ def test_the_best_of_all_candidates_equals_a_loop() -> None:
     pool = random_pool(200, models=3, most=4, seed=21)
     chance = random.Random(2)
     gold = {name: ["".join(chance.choices("가나다 ", k=3)) for _ in range(2)] for name in pool.questions}
-    best = mark_best(pool, gold)
+    best = mark_best(Hypotheses(pool), gold)
     for place, name in enumerate(pool.questions):
         its = [answer for answer, number in zip(pool.answers, pool.question, strict=True) if number == place]
         assert best.char_f1[place] == max(char_f1(answer, gold[name]) for answer in its)
         assert best.exact_match[place] == max(exact_match(answer, gold[name]) for answer in its)
     predictions = pool.first_answers()
-    marks = mark(predictions, {}, gold, pool)
+    marks = mark(predictions, {}, gold, Hypotheses(pool))
     assert marks.scores.candidate_oracle == best.mean
     assert marks.oracle.mean.char_f1 < best.mean.char_f1
     one_each = random_pool(20, models=3, most=1, seed=3)
-    assert mark(one_each.first_answers(), {}, gold, one_each).candidate_oracle is None
+    assert mark(one_each.first_answers(), {}, gold, Hypotheses(one_each)).candidate_oracle is None
