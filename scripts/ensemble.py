@@ -152,6 +152,8 @@ def run(arguments: Sequence[str] | None) -> None:
     sources = parse_sources(options.predictions)
     strategies = make_strategies(list(sources), options.priority)
     every = bool(options.gold or options.report)
+    if options.priority and not every and options.strategy != "vote_priority":
+        raise KQAError(f"--priority is of no use to --strategy {options.strategy}, only to vote_priority")
     to_learn = check_options(options, sources, every)
     check_files(options, [*sources.values(), *to_learn.sources.values()])
     pool = read_pool(sources)

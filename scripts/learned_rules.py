@@ -58,7 +58,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="weights of the models in weighted (default: their F1 in --oof, without it all the same); "
         "a model that is not named weighs 1",
     )
-    parser.add_argument("--seed", type=int, default=0, help="of what is random in stacking (default: 0)")
+    parser.add_argument("--seed", type=int, help="of what is random in stacking (default: 0)")
 
 
 def check_options(options: argparse.Namespace, predictions: Mapping[str, Path], everything: bool) -> LearnedOptions:
@@ -77,7 +77,8 @@ def check_options(options: argparse.Namespace, predictions: Mapping[str, Path], 
             "--strategy stacking needs --oof NAME=FILE for each model and --oof-gold TABLE: predictions on questions "
             "that it was not trained on, to learn from"
         )
-    if not 0 <= options.seed < 2**32:
+    seed = options.seed or 0
+    if not 0 <= seed < 2**32:
         raise KQAError(f"--seed {options.seed}: a seed is a whole number from 0 to 2**32 - 1")
     weights = parse_weights(options.weights, list(predictions)) if options.weights else None
     wanted = ["weighted", *(["stacking"] if options.oof else [])]
@@ -91,7 +92,20 @@ def check_options(options: argparse.Namespace, predictions: Mapping[str, Path], 
         from kqa_lightning.ensemble.stacking import check_installed
 
         check_installed()
-    return LearnedOptions(names, options.strategy, sources, options.oof_gold or "", weights, options.seed)
+    _check_use(options, names)
+    return LearnedOptions(names, options.strategy, sources, options.oof_gold or "", weights, seed)
+
+
+def _check_use(options: argparse.Namespace, names: Sequence[str]) -> None:
+    """Refuse options that no strategy which is applied looks at."""
+    uses = (
+        ("--oof", options.oof, ("weighted", "stacking")),
+        ("--weights", options.weights, ("weighted",)),
+        ("--seed", options.seed is not None, ("stacking",)),
+    )
+    for flag, given, strategies in uses:
+        if given and not set(strategies) & set(names):
+            raise KQAError(f"{flag} is of no use to --strategy {options.strategy}, only to {' and '.join(strategies)}")
 
 
 def parse_weights(arguments: Sequence[str], models: Sequence[str]) -> dict[str, float]:

@@ -41,7 +41,8 @@ def format_summary(
 def format_scores(scores: EnsembleScores, comparison: Comparison, written: str | None = None) -> str:
     """The scores in points of 100, with their intervals and the differences to the best single model."""
     interval = f"{LEVEL:.0%} interval"
-    head = ["", "", "char F1", interval, f"against {comparison.best}", interval, "exact match"]
+    head = ["", "", "char F1", interval, f"against {comparison.best}", interval, "exact match", "gap closed"]
+    best = scores.models[comparison.best].char_f1
     rows = [head]
     for name, score in scores.models.items():
         row = _row("model", name, score, comparison.models[name])
@@ -50,11 +51,17 @@ def format_scores(scores: EnsembleScores, comparison: Comparison, written: str |
         rows.append(row)
     for name, score in scores.rules.items():
         mark = ["<- written"] if name == written else []
-        rows.append(_row("rule", name, score, comparison.rules[name]) + mark)
+        closed = share_closed(score.char_f1, best, scores.oracle.char_f1)
+        rows.append([*_row("rule", name, score, comparison.rules[name]), closed, *mark])
     rows.append(_row("oracle", ORACLE, scores.oracle, comparison.oracle))
     if scores.candidate_oracle and comparison.candidate_oracle:
         rows.append(_row("oracle", CANDIDATE_ORACLE, scores.candidate_oracle, comparison.candidate_oracle))
     return format_table(rows, left=2)
+
+
+def share_closed(score: float, best: float, oracle: float) -> str:
+    """How much of the way from the best single model to the oracle over one answer a model a rule goes."""
+    return f"{(score - best) / (oracle - best):.0%}" if oracle > best else "-"
 
 
 def format_votes(agreement: Agreement) -> str:

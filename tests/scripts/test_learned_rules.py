@@ -8,10 +8,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from ensemble import main
 
+from kqa_lightning.ensemble import learning
 from kqa_lightning.metrics.functional import char_f1
 
 ROOT = Path(__file__).parents[2]
@@ -176,9 +178,17 @@ def test_without_scikit_learn(folder: Path) -> None:
     assert "stacking is left out: stacking needs scikit-learn" in done.stdout and Path("out.csv").exists()
 
 
-def test_what_is_not_asked_for_is_not_learned(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert main([*PREDICTIONS, *OOF, "--strategy", "f1_sum", "--output", "out.csv"]) == 0
-    assert capsys.readouterr().out == "out.csv: 100 answers by f1_sum from a, b, c\n"
+def test_the_seed_reaches_the_regressions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    real, seeds = learning.train_for, []
+
+    def noted(*arguments: Any) -> Any:
+        seeds.append(arguments[-1])
+        return real(*arguments)
+
+    monkeypatch.setattr(learning, "train_for", noted)
+    for given in ([], ["--seed", "7"]):
+        assert main([*PREDICTIONS, *OOF, *given, "--strategy", "stacking", "--output", "out.csv"]) == 0
+    assert seeds == [0, 7]
 
 
 STACKING = ("--strategy", "stacking", "--table", "test.csv")
@@ -226,6 +236,16 @@ WRONG = {
     "gold without answers": ([*OOF[:5], "bare.csv", *STACKING], "--oof-gold bare.csv has no column 'answer'"),
     "missing gold": ([*OOF[:5], "none.csv", *STACKING], "--oof-gold none.csv: there is no such file"),
     "one article": ([*OOF[:5], "one.csv", *STACKING], "stacking learns from the questions on two articles or more"),
+    "oof for a vote": (
+        [*OOF, "--strategy", "f1_sum"],
+        "--oof is of no use to --strategy f1_sum, only to weighted and stacking",
+    ),
+    "weights for a vote": (["--weights", "a=2"], "--weights is of no use to --strategy f1_sum, only to weighted"),
+    "seed for weighted": (
+        [*OOF, "--strategy", "weighted", "--seed", "1"],
+        "--seed is of no use to --strategy weighted",
+    ),
+    "priority for f1_sum": (["--priority", "a"], "--priority is of no use to --strategy f1_sum, only to vote_priority"),
     "seed": ([*OOF, "--seed", "-1"], "--seed -1: a seed is a whole number from 0 to 2**32 - 1"),
     "output on what is learned from": ([*OOF, "--report", "b_oof.jsonl"], "--report b_oof.jsonl: that is an input"),
     "output on its gold": ([*OOF, "--report", "train.csv"], "--report train.csv: that is an input"),
