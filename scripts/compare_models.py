@@ -1,7 +1,8 @@
 """Draw what fine-tuning and the ensemble are worth: the deck's bar chart, from prediction files.
 
     python scripts/compare_models.py --gold answers.csv --before gemma2=base/gemma2.csv nous=base/nous.csv \
-        --after gemma2=runs/gemma2/predictions.csv nous=runs/nous/predictions.csv --output chart.png
+        --after gemma2=runs/gemma2/predictions.csv nous=runs/nous/predictions.csv \
+        --ensemble stacking=submission.csv --output chart.png
 """
 
 import argparse
@@ -11,14 +12,18 @@ from pathlib import Path
 
 from script_options import ScriptParser, run_script, tolerate_any_terminal
 
+from kqa_lightning.ensemble.candidates import read_pool
 from kqa_lightning.ensemble.charts import check_chart_format, draw_scores
-from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate
+from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, mark
 from kqa_lightning.ensemble.gold import read_gold
-from kqa_lightning.ensemble.predictions import check_output, parse_sources, read_all_predictions
+from kqa_lightning.ensemble.predictions import check_output, parse_sources
+from kqa_lightning.ensemble.strategies import combine, make_strategies
 from kqa_lightning.ensemble.summary import ORACLE
 from kqa_lightning.ensemble.text_tables import format_table
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
+
+Answers = Mapping[str, Mapping[str, str]]  # {model or strategy: {id: answer}}
 
 
 def make_parser() -> ScriptParser:
@@ -30,13 +35,17 @@ def make_parser() -> ScriptParser:
         help="the gold answers: a CSV, TSV, JSONL or Parquet file with the columns id and answer, a KorQuAD JSON, "
         "or 'sample', the bundled test split",
     )
-    for flag, models in (("--before", "base models"), ("--after", "fine-tuned models, two or more for the ensemble")):
+    for flag, kind in (
+        ("--before", "predictions of the base models"),
+        ("--after", "predictions of the fine-tuned models, two or more for the ensemble"),
+        ("--ensemble", "submissions of strategies that learn, to draw beside those that do not"),
+    ):
         parser.add_argument(
             flag,
             nargs="+",
             default=[],
             metavar="NAME=FILE",
-            help=f"predictions of the {models}: a CSV with the columns id and answer",
+            help=f"{kind}: CSV files with the columns id and answer, or predictions.jsonl",
         )
     parser.add_argument("--output", metavar="FILE", type=Path, help="the picture to write, such as chart.png or .svg")
     return parser
@@ -50,6 +59,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
             raise KQAError(f"--{flag} {meaning}, is missing")
     if not (options.before or options.after):
         raise KQAError("nothing to draw: --before NAME=FILE … and --after NAME=FILE … name prediction files")
+    if options.ensemble and not options.after:
+        raise KQAError("--ensemble NAME=FILE … is drawn beside the models it combines: name them with --after")
     return options
 
 
@@ -58,22 +69,32 @@ def run(arguments: Sequence[str] | None) -> None:
     options = parse(arguments)
     before = parse_sources(options.before, flag="--before", least=0)
     after = parse_sources(options.after, flag="--after", least=0)
-    inputs = [*before.values(), *after.values(), Path(options.gold)]
+    submissions = parse_sources(options.ensemble, flag="--ensemble", least=0)
+    inputs = [*before.values(), *after.values(), *submissions.values(), Path(options.gold)]
     check_chart_format(options.output)
     check_output(options.output, inputs)
     # Read as one set, so that all files are checked to answer the same questions.
     marked = {f"before {name}": path for name, path in before.items()}
     marked |= {f"after {name}": path for name, path in after.items()}
-    answers = read_all_predictions(marked)
+    marked |= {f"ensemble {name}": path for name, path in submissions.items()}
+    answers = read_pool(marked).first_answers()
     base = {name: answers[f"before {name}"] for name in before}
     tuned = {name: answers[f"after {name}"] for name in after}
     gold = read_gold(options.gold, next(iter(answers.values())))
-    draw(options.output, evaluate(base, gold) if base else None, evaluate(tuned, gold) if tuned else None)
+    given = {name: answers[f"ensemble {name}"] for name in submissions}
+    draw(options.output, score(base, {}, gold) if base else None, score(tuned, given, gold) if tuned else None)
+
+
+def score(models: Answers, submissions: Answers, gold: Mapping[str, Sequence[str]]) -> EnsembleScores:
+    """The scores of models, of what can be made of their answers without learning, and of submissions."""
+    strategies = make_strategies(list(models)) if len(models) > 1 else {}
+    rules = {name: combine(models, strategy) for name, strategy in strategies.items()}
+    return mark(models, {**rules, **submissions}, gold).scores
 
 
 def draw(output: Path, base: EnsembleScores | None, tuned: EnsembleScores | None) -> None:
     """Write the picture, and print its numbers; one model is no ensemble."""
-    combined = tuned if tuned and len(tuned.models) > 1 else None
+    combined = tuned if tuned and tuned.rules else None
     before, after = _points(base.models if base else {}), _points(tuned.models if tuned else {})
     rules = _points(combined.rules if combined else {})
     oracle = 100 * combined.oracle.char_f1 if combined else None

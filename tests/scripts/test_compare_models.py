@@ -1,5 +1,6 @@
 """The script that draws the chart, as a user runs it."""
 
+import json
 import subprocess
 from pathlib import Path
 
@@ -53,10 +54,27 @@ def test_one_model_is_no_ensemble(folder: Path, arguments: tuple[str, ...]) -> N
     assert "<svg" in (folder / "chart.svg").read_text(encoding="utf-8")
 
 
+def test_candidates_and_learned_strategies(folder: Path) -> None:
+    (folder / "a.jsonl").write_text(
+        "".join(
+            json.dumps({"id": name, "candidates": [{"answer": first}, {"answer": "14일"}]}) + "\n"
+            for name, first in (("1", "25명"), ("2", "4일"))
+        )
+    )
+    (folder / "stacked.csv").write_text("id,answer\n2,14일\n1,25명\n", encoding="utf-8")
+    after = ("--after", "가=a.jsonl", "나=b.csv", "--ensemble", "stacking=stacked.csv")
+    done = compare(folder, *GOLD, *BEFORE, *after, *OUTPUT)
+    assert done.returncode == 0, done.stderr
+    lines = [line.split() for line in done.stdout.splitlines()[3:]]
+    assert lines[0] == ["가", "90.00", "90.00"]
+    assert ["f1_sum", "90.00"] in lines and ["stacking", "100.00"] in lines
+
+
 WRONG = {
     "no gold": ((*BEFORE, *OUTPUT), "--gold TABLE, the gold answers, is missing"),
     "no output": ((*BEFORE, *GOLD), "--output FILE, the picture to write, is missing"),
     "no model": ((*GOLD, *OUTPUT), "nothing to draw: --before NAME=FILE … and --after NAME=FILE …"),
+    "an ensemble of nothing": ((*GOLD, *OUTPUT, *BEFORE, "--ensemble", "x=a.csv"), "--ensemble NAME=FILE … is drawn"),
     "no name": ((*GOLD, *OUTPUT, "--before", "base.csv"), "--before 'base.csv': prediction files are given as NAME"),
     "name twice": ((*GOLD, *OUTPUT, *AFTER, "나=a.csv"), "--after '나=a.csv': the name '나' is given twice"),
     "missing file": ((*GOLD, *OUTPUT, "--after", "a=none.csv"), "none.csv: there is no such file"),
