@@ -15,7 +15,7 @@ import json
 import shlex
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 
@@ -24,13 +24,16 @@ from ensemble import main as run_ensemble
 from kqa_lightning.__main__ import main as run_command
 from kqa_lightning.assets import sample_table
 from kqa_lightning.ensemble.charts import draw_scores
-from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, evaluate
+from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, mark
 from kqa_lightning.ensemble.gold import read_gold
 from kqa_lightning.ensemble.predictions import read_all_predictions
+from kqa_lightning.ensemble.strategies import combine as combine_answers
+from kqa_lightning.ensemble.strategies import make_strategies
+from kqa_lightning.ensemble.tables import read_answers
 
 FAMILIES = ("gemma2", "eeve", "nous")
 RULE = "f1_sum"
-LEARNED_RULE = "stacking"
+LEARNED_RULES = ("weighted", "stacking")
 FOLDS = 3
 Predictions = Mapping[str, Mapping[str, str]]
 
@@ -72,8 +75,16 @@ def combine_learned(output: Path) -> None:
     sources = [f"{name}={output / name / 'tuned' / 'predictions.jsonl'}" for name in FAMILIES]
     out_of_fold = [f"{name}={output / name / 'folds' / 'oof' / 'predictions.jsonl'}" for name in FAMILIES]
     learned = ("--oof", *out_of_fold, "--oof-gold", str(sample_table("train")), "--table", "sample")
-    written = ("--output", str(output / f"submission-{LEARNED_RULE}.csv"), "--report", str(output / "report.html"))
-    _ensemble([*sources, *learned, "--strategy", LEARNED_RULE, *written, "--gold", "sample"])
+    for rule in LEARNED_RULES:
+        written = ["--output", str(submission(output, rule))]
+        if rule == LEARNED_RULES[-1]:
+            written += ["--report", str(output / "report.html"), "--gold", "sample"]
+        _ensemble([*sources, *learned, "--strategy", rule, *written])
+
+
+def submission(output: Path, rule: str) -> Path:
+    """Where the answers of a strategy that learns go."""
+    return output / f"submission-{rule}.csv"
 
 
 def _ensemble(arguments: list[str]) -> None:
@@ -95,13 +106,15 @@ def unseen_questions() -> dict[str, bool]:
         return {row["id"]: row["unseen"] == "1" for row in csv.DictReader(file)}
 
 
-def score(predictions: Predictions, keep: Mapping[str, bool], wanted: bool) -> EnsembleScores:
-    """The scores on the questions for which ``keep`` is ``wanted``."""
-    part = {
-        name: {question: answer for question, answer in by_id.items() if keep[question] == wanted}
-        for name, by_id in predictions.items()
-    }
-    return evaluate(part, read_gold("sample"))
+def score(models: Predictions, learned: Predictions, keep: Collection[str]) -> EnsembleScores:
+    """The scores of models, of the rules that learn nothing and of the answers of those that do, on some questions."""
+
+    def part(answers: Predictions) -> dict[str, dict[str, str]]:
+        return {name: {one: by_id[one] for one in by_id if one in keep} for name, by_id in answers.items()}
+
+    kept = part(models)
+    rules = {name: combine_answers(kept, rule) for name, rule in make_strategies(list(models)).items()}
+    return mark(kept, {**rules, **part(learned)}, read_gold("sample")).scores
 
 
 def collect(base: EnsembleScores, tuned: EnsembleScores) -> dict[str, object]:
@@ -131,12 +144,12 @@ def format_table(base: EnsembleScores, tuned: EnsembleScores, parts: Sequence[En
     return "\n".join(lines)
 
 
-def report(output: Path) -> None:
+def report(output: Path, learned_rules: Sequence[str] = ()) -> None:
     """Score everything on the test split; write scores.json and scores.png, print the table."""
     unseen = unseen_questions()
-    gold = read_gold("sample")
     base, tuned = predictions_of(output, "base"), predictions_of(output, "tuned")
-    base_scores, tuned_scores = evaluate(base, gold), evaluate(tuned, gold)
+    learned = {rule: read_answers(submission(output, rule)) for rule in learned_rules}
+    base_scores, tuned_scores = score(base, {}, unseen), score(tuned, learned, unseen)
     scores = collect(base_scores, tuned_scores)
     (output / "scores.json").write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     draw_scores(
@@ -147,7 +160,7 @@ def report(output: Path) -> None:
         oracle=100 * tuned_scores.oracle.char_f1,
         title=f"Sample test split; dashed: best of the three answers ({100 * tuned_scores.oracle.char_f1:.1f})",
     )
-    parts = [score(tuned, unseen, wanted) for wanted in (False, True)]
+    parts = [score(tuned, learned, {name for name, one in unseen.items() if one == wanted}) for wanted in (False, True)]
     print(f"\n{format_table(base_scores, tuned_scores, parts)}")
 
 
@@ -169,6 +182,7 @@ def main() -> None:
         for name in FAMILIES:
             run_folds(name, arguments.output, arguments.seed)
         combine_learned(arguments.output)
+        report(arguments.output, LEARNED_RULES)
     minutes, seconds = divmod(round(time.monotonic() - start), 60)
     print(
         f"\n{minutes} min {seconds} s. Submission: {arguments.output / 'submission.csv'};"

@@ -1,6 +1,7 @@
 """The demo: its road on a few questions, and what it reports of given answers."""
 
 import json
+import shutil
 from pathlib import Path
 
 import demo
@@ -62,6 +63,18 @@ def test_the_report_holds_the_scores_of_the_answers(tmp_path: Path, capsys: pyte
         assert line.split()[1:] == [f"{100 * sum(part) / len(part):.2f}" for part in expected]
 
 
+def test_the_report_holds_the_rules_that_learned(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_answers(tmp_path)
+    for rule, name in zip(demo.LEARNED_RULES, ("eeve", "nous"), strict=True):
+        shutil.copy(tmp_path / name / "tuned" / "predictions.csv", demo.submission(tmp_path, rule))
+    demo.report(tmp_path, demo.LEARNED_RULES)
+    scores = json.loads((tmp_path / "scores.json").read_text(encoding="utf-8"))
+    assert scores["ensemble"]["weighted"] == scores["models"]["eeve"]["tuned"]
+    assert scores["ensemble"]["stacking"] == scores["models"]["nous"]["tuned"]
+    lines = {line.split()[0]: line.split()[-3:] for line in capsys.readouterr().out.splitlines()[3:]}
+    assert lines["stacking"] == lines["nous"]
+
+
 def test_at_least_a_quarter_of_the_questions_use_unseen_patterns() -> None:
     unseen = demo.unseen_questions()
     assert list(unseen) == [row["id"] for row in read_rows(sample_table("test"))]
@@ -118,6 +131,7 @@ def test_what_is_learned_out_of_fold_decides_a_second_submission(
     assert "stacking" in capsys.readouterr().out
     gold = {row["id"]: row["answer"] for row in read_rows(sample_table("test"))}
     assert {row["id"]: row["answer"] for row in read_rows(tmp_path / "submission-stacking.csv")} == gold
+    assert (tmp_path / "submission-weighted.csv").exists()
     assert (tmp_path / "report.html").exists()
 
 
