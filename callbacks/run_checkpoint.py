@@ -132,7 +132,7 @@ class RunCheckpoint(Callback):
         checkpoint["train_loader"] = resumed["train_loader"] if resumed else self._train_loader.state_dict()
         checkpoint["random_state"] = random_state()
         checkpoint["changeable"] = _changeable(trainer, pl_module)
-        checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint()
+        checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the states until training starts, and say what the command line changes.
@@ -212,7 +212,7 @@ def _say_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
 
 
 def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-    before, now = checkpoint.get("training_data"), data_of(trainer).articles["train"].fingerprint()
+    before, now = checkpoint.get("training_data"), data_of(trainer).articles["train"].fingerprint
     if before not in (None, now):
         raise KQAError(
             f"checkpoint {trainer.ckpt_path} was trained on data with fingerprint {before[:12]}, and this run has"

@@ -39,7 +39,7 @@ def answer_settings(trainer: KQATrainer, module: KQAModule, data: KQADataModule)
     """
     table = data.tables["predict"]
     asked = table_fingerprint(table.select_columns(["id", "context", "question"]))
-    tokens = fingerprint(data.encoder.fingerprint("inference"), data.articles["predict"].fingerprint())
+    tokens = fingerprint(data.encoder.fingerprint("inference"), data.articles["predict"].fingerprint)
     return {
         **_settings("model", module, _OF_TRAINING),
         **_settings("data", data, _OF_OTHER_PARTS),

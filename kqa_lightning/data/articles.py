@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any, NamedTuple, overload
 
 import datasets
@@ -85,8 +86,9 @@ class EncodedTable(Sequence[EncodedArticle]):
             row["cut"],
         )
 
+    @cached_property
     def fingerprint(self) -> str:
-        """A hash of all that the rows hold."""
+        """A hash of all that the rows hold; reckoned once, since every checkpoint holds it."""
         return table_fingerprint(self._table)
 
     def find_rows(self) -> list[int]:
