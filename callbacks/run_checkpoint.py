@@ -41,6 +41,7 @@ class RunCheckpoint(Callback):
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_step: int | None = None
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
+        self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -135,18 +136,21 @@ class RunCheckpoint(Callback):
         checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the states until training starts, and say what the command line changes.
+        """Keep the states until training starts, and note what the command line changes.
 
         Raises:
             KQAError: the training data are others now.
         """
         if trainer.state.fn == TrainerFn.FITTING:
             _check_data(trainer, checkpoint)
-            _say_changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
+            self._changes = _changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
         self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
 
     def _begin(self, trainer: Trainer) -> None:
         """Set an earlier run aside, now that nothing the user gave can fail any more."""
+        if self._changes:
+            say(f"going on with {', '.join(self._changes)}")
+            self._changes = []
         assert isinstance(trainer, KQATrainer)
         if trainer.begun:
             return
@@ -205,10 +209,8 @@ def _changeable(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
     }
 
 
-def _say_changes(before: dict[str, Any], now: dict[str, Any]) -> None:
-    changes = [f"{name} {now[name]} (it was {old})" for name, old in before.items() if now.get(name, old) != old]
-    if changes:
-        say(f"going on with {', '.join(changes)}")
+def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
+    return [f"{name} {now[name]} (it was {old})" for name, old in before.items() if now.get(name, old) != old]
 
 
 def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
