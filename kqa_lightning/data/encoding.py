@@ -1,8 +1,6 @@
 """Rendered prompts as token ids: what questions share, each question, and what is to be learned."""
 
 import inspect
-import re
-import unicodedata
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -10,6 +8,7 @@ from itertools import chain
 
 from transformers import PreTrainedTokenizerBase
 
+from kqa_lightning.data.answer_rules import clean_answer
 from kqa_lightning.data.cache import fingerprint
 from kqa_lightning.data.control_tokens import check_text_reaches_no_control, find_controls
 from kqa_lightning.data.cutting import ArticleCutter
@@ -151,15 +150,15 @@ class PromptEncoder:
     def decode_answer(self, token_ids: Sequence[int]) -> tuple[str, str]:
         """Return the answer in generated ids, and the raw text it was taken from.
 
-        The raw text ends before the first end token. The answer is its first line with anything in it, up
-        to the prompt's first stop string, stripped and in Unicode's composed form (NFC).
+        The raw text ends before the first end token; what of it is the answer, `clean_answer` says.
         """
+        raw = self.decode_raw(token_ids)
+        return clean_answer(raw, self.prompt.stop_strings), raw
+
+    def decode_raw(self, token_ids: Sequence[int]) -> str:
+        """Return the text of generated ids before the first end token."""
         end = next((index for index, one in enumerate(token_ids) if one in self.end_ids), len(token_ids))
-        raw = self.text.decode(token_ids[:end])
-        answer = re.split(r"[\r\n]", raw.lstrip(), maxsplit=1)[0]
-        for stop in self.prompt.stop_strings:
-            answer = answer.partition(stop)[0]
-        return unicodedata.normalize("NFC", answer.strip()), raw
+        return self.text.decode(token_ids[:end])
 
     def fingerprint(self, stage: Stage) -> str:
         """Return a hash of all that ids depend on: tokenizer, prompt, max_length."""

@@ -2,47 +2,30 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 import torch
 from peft import PeftModel
-from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import PreTrainedModel
 
-from kqa_lightning.model.greedy import GeneratedAnswer, GreedyAnswers
-from kqa_lightning.model.masks import ARTICLE, PADDING, attention_mask
+from kqa_lightning.errors import KQAError
+from kqa_lightning.model.beam import BeamAnswers
+from kqa_lightning.model.decoding import Allowed, Answers, Decoding, GeneratedAnswer, ShouldStop
+from kqa_lightning.model.greedy import SingleAnswers
+from kqa_lightning.model.groups import Prefix, Row, TokenBudget, first_prefixes, first_rows, share_prefixes, tokens_of
+from kqa_lightning.model.prefix import ComputedPrefixes, Forward
+from kqa_lightning.model.sampling import Sampler
 
 if TYPE_CHECKING:
-    from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
+    from kqa_lightning.data.encoding import EncodedArticle
 
-__all__ = ["AnswerGenerator", "GeneratedAnswer"]
+__all__ = ["AnswerGenerator", "Decoding", "GeneratedAnswer", "TokenBudget"]
 
-_QUESTION = 1  # each decoded row holds one question, so one segment number serves all
-
-
-@dataclass(frozen=True)
-class _Prefix:
-    """Articles computed once: their cache, and what its columns are (int64 [articles, columns])."""
-
-    cache: DynamicCache
-    segments: Tensor
-    position_ids: Tensor
-    lengths: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class _Row:
-    """One question to decode: where its article is in the prefix, and where its answer goes."""
-
-    slot: int
-    article: int
-    index: int
-    question: "EncodedQuestion"
+Found = list[list[list[GeneratedAnswer]]]  # [article][question][candidate]
 
 
 class AnswerGenerator:
-    """Greedy decoding of the questions of an article, batched on one cache of the article.
+    """Decodes the questions of an article in batches, on one cache of all that their prompts have in common.
 
     The cache keeps every column, and masks are built here from positions. So padding between article and question
     is exact on every layer, a sliding window that the article exceeds included: transformers' own sliding cache
@@ -52,9 +35,11 @@ class AnswerGenerator:
         model: The model; answers are computed in eval mode and without gradients, whatever mode it is in.
         end_ids: Ids that end an answer.
         pad_id: Id to fill up with; never seen by a real token.
-        max_new_tokens: Most tokens an answer gets.
-        tokens_per_batch: Bound on rows times columns of what is computed at once, prefix and answer included.
+        decoding: How answers are chosen; greedily if not given.
+        budget: Bounds on what is computed at once. Where that is too much for the memory of a GPU they are lowered,
+            here and for whoever else holds the same budget, and it is tried again with less.
         should_stop: Called with the ids of an unfinished answer after each of its tokens; true ends that answer.
+        constrain: For an article, which ids may follow those of an answer so far; None for all.
     """
 
     def __init__(
@@ -62,148 +47,118 @@ class AnswerGenerator:
         model: PreTrainedModel | PeftModel,
         end_ids: Sequence[int],
         pad_id: int,
-        max_new_tokens: int = 64,
-        tokens_per_batch: int = 16384,
-        should_stop: Callable[[Sequence[int]], bool] | None = None,
+        decoding: Decoding | None = None,
+        budget: TokenBudget | None = None,
+        should_stop: ShouldStop | None = None,
+        constrain: "Callable[[EncodedArticle], Allowed] | None" = None,
     ) -> None:
-        if max_new_tokens < 1:
-            raise ValueError(f"max_new_tokens must be at least 1, not {max_new_tokens}")
-        embeddings = cast(Tensor, model.get_input_embeddings().weight)
         self.model = model
-        self.pad_id = pad_id
-        self.max_new_tokens = max_new_tokens
-        self.tokens_per_batch = tokens_per_batch
+        self.decoding = decoding or Decoding()
+        self.budget = budget or TokenBudget()
         self.should_stop = should_stop
-        self._dtype, self._device = embeddings.dtype, embeddings.device
-        self._end_ids = torch.tensor(tuple(end_ids), dtype=torch.long, device=self._device)
+        self.constrain = constrain
+        self._forward = Forward(model, pad_id)
+        self._end_ids = torch.tensor(tuple(end_ids), dtype=torch.long, device=self._forward.device)
 
     def generate(self, article: "EncodedArticle") -> list[list[GeneratedAnswer]]:
         """The candidates of each question of one article, in the questions' order."""
         return self.generate_all([article])[0]
 
     @torch.no_grad()
-    def generate_all(self, articles: "Sequence[EncodedArticle]") -> list[list[list[GeneratedAnswer]]]:
+    def generate_all(self, articles: "Sequence[EncodedArticle]") -> Found:
         """The candidates of each question of each article, in the order given: [article][question][candidate].
 
         Raises:
             ValueError: an article or question without tokens.
+            KQAError: one question alone is too much for the memory of the GPU.
         """
         if any(not a.prefix_ids or any(not q.question_ids for q in a.questions) for a in articles):
             raise ValueError("an article and a question need at least one token each")
-        answers: list[list[list[GeneratedAnswer]]] = [[[] for _ in article.questions] for article in articles]
+        found: Found = [[[] for _ in article.questions] for article in articles]
+        prefixes = share_prefixes(articles)
         with _evaluating(self.model):
-            self._fill(answers, articles)
-        return answers
+            while prefixes:
+                group = prefixes[: first_prefixes(prefixes, self.budget.articles)]
+                if self._answer(found, group, articles):
+                    prefixes = prefixes[len(group) :]
+                else:
+                    self.budget.articles = _halved(len(group) * len(group[0].ids), len(group))
+        return found
 
-    def _fill(self, answers: list[list[list[GeneratedAnswer]]], articles: "Sequence[EncodedArticle]") -> None:
-        for members in self._article_groups(articles):
-            prefix = self._prefill([articles[i] for i in members])
-            rows = [
-                _Row(slot, i, index, question)
-                for slot, i in enumerate(members)
-                for index, question in enumerate(articles[i].questions)
-            ]
-            for group in self._question_groups(rows, prefix.lengths):
-                for row, answer in zip(group, self._decode(prefix, group), strict=True):
-                    answers[row.article][row.index] = [answer]
+    def _answer(self, found: Found, prefixes: Sequence[Prefix], articles: "Sequence[EncodedArticle]") -> bool:
+        """Answer the questions of some articles; false where they are to be tried again with fewer articles."""
+        try:
+            computed = ComputedPrefixes.compute(self._forward, prefixes)
+        except torch.OutOfMemoryError:
+            computed = None
+        if computed is None:
+            return False
+        rows = sorted((row for prefix in prefixes for row in prefix.rows), key=len, reverse=True)
+        while rows:
+            new_tokens, candidates = self.decoding.max_new_tokens, self.decoding.num_candidates
+            group = rows[: first_rows(rows, self.budget.answers, new_tokens, candidates)]
+            try:
+                answers = self._decode(computed, group, articles)
+            except torch.OutOfMemoryError:
+                answers = None
+            if answers is not None:
+                rows = rows[len(group) :]
+                for row, candidates_of_row in zip(group, answers, strict=True):
+                    found[row.article][row.index] = candidates_of_row
+            elif len(group) == 1 and len(prefixes) > 1:
+                return False  # without the other articles there is more room
+            else:
+                self.budget.answers = _halved(tokens_of(group, new_tokens, candidates), len(group))
+        return True
 
-    def _article_groups(self, articles: "Sequence[EncodedArticle]") -> Iterator[list[int]]:
-        """Consecutive articles whose prefixes are computed together."""
-        group: list[int] = []
-        longest = 0
-        for i, article in enumerate(articles):
-            if not article.questions:
-                continue
-            longest = max(longest, len(article.prefix_ids))
-            if group and (len(group) + 1) * longest > self.tokens_per_batch:
-                yield group
-                group, longest = [], len(article.prefix_ids)
-            group.append(i)
-        if group:
-            yield group
-
-    def _question_groups(self, rows: Sequence[_Row], lengths: Sequence[int]) -> Iterator[list[_Row]]:
-        """Consecutive questions that are decoded together."""
-        group: list[_Row] = []
-        prefix = suffix = 0
-        for row in rows:
-            prefix, suffix = max(prefix, lengths[row.slot]), max(suffix, len(row.question.question_ids))
-            width = prefix + suffix + self.max_new_tokens
-            if group and (len(group) + 1) * width > self.tokens_per_batch:
-                yield group
-                group, prefix, suffix = [], lengths[row.slot], len(row.question.question_ids)
-            group.append(row)
-        if group:
-            yield group
-
-    def _prefill(self, articles: "Sequence[EncodedArticle]") -> _Prefix:
-        """Compute the articles [articles, longest], padded on the right."""
-        lengths = tuple(len(article.prefix_ids) for article in articles)
-        columns = torch.arange(max(lengths), device=self._device).expand(len(articles), -1)
-        real = columns < torch.tensor(lengths, device=self._device)[:, None]
-        input_ids = torch.full(columns.shape, self.pad_id, device=self._device)
-        input_ids[real] = torch.tensor([t for a in articles for t in a.prefix_ids], device=self._device)
-        segments = torch.where(real, ARTICLE, PADDING)
-        cache = DynamicCache()
-        mask = attention_mask(self.model.config, segments, columns, self._dtype)
-        self._forward(input_ids, mask, columns, cache)
-        return _Prefix(cache, segments, columns, lengths)
-
-    def _decode(self, prefix: _Prefix, rows: Sequence[_Row]) -> list[GeneratedAnswer]:
+    def _decode(
+        self, computed: ComputedPrefixes, rows: Sequence[Row], articles: "Sequence[EncodedArticle]"
+    ) -> list[list[GeneratedAnswer]]:
         """Decode ``rows`` together: article | padding | question | answer."""
-        slots = torch.tensor([row.slot for row in rows], device=self._device)
-        width = max(prefix.lengths[row.slot] for row in rows)
-        cache = DynamicCache((keys[slots, :, :width], values[slots, :, :width]) for keys, values, _ in prefix.cache)
-        input_ids, segments, position_ids = self._pad_questions(rows, prefix.lengths)
-        key_segments = torch.cat([prefix.segments[slots, :width], segments], dim=1)
-        key_positions = torch.cat([prefix.position_ids[slots, :width], position_ids], dim=1)
-        decoded = GreedyAnswers(len(rows), self.max_new_tokens, self._end_ids, self.should_stop)
-        while True:
-            mask = attention_mask(
-                self.model.config,
-                segments,
-                position_ids,
-                self._dtype,
-                key_segments=key_segments,
-                key_position_ids=key_positions,
-            )
-            if decoded.append(self._forward(input_ids, mask, position_ids, cache)):
-                return decoded.answers()
-            position_ids = position_ids[:, -1:] + 1
-            if (kept := decoded.drop_finished()) is not None:
+        columns, keys, cache = computed.ask(self._forward, rows)
+        answers = self._begin(rows, articles)
+        while not answers.append(self._forward(columns, self._forward.mask(columns, keys), cache)):
+            if (kept := answers.select()) is not None:
                 cache.batch_select_indices(kept)
-                position_ids, key_segments, key_positions = position_ids[kept], key_segments[kept], key_positions[kept]
-            input_ids = decoded.last[:, None]
-            segments = torch.full_like(position_ids, _QUESTION)
-            key_segments = torch.cat([key_segments, segments], dim=1)
-            key_positions = torch.cat([key_positions, position_ids], dim=1)
+                columns, keys = columns.select(kept), keys.select(kept)
+            columns = columns.next(answers.last)
+            keys = keys.join(columns)
+        return answers.answers()
 
-    def _pad_questions(self, rows: Sequence[_Row], lengths: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
-        """The questions' ids, segments and positions, int64 [rows, longest question] each, padded on the left."""
-        width = max(len(row.question.question_ids) for row in rows)
-        ids, segments, positions = [], [], []
-        for row in rows:
-            question, start = row.question.question_ids, lengths[row.slot]
-            padding = width - len(question)
-            ids.append([self.pad_id] * padding + list(question))
-            segments.append([PADDING] * padding + [_QUESTION] * len(question))
-            positions.append([0] * padding + list(range(start, start + len(question))))
-        filled = torch.tensor([ids, segments, positions], device=self._device)
-        return filled[0], filled[1], filled[2]
+    def _begin(self, rows: Sequence[Row], articles: "Sequence[EncodedArticle]") -> Answers:
+        """No tokens yet for any of ``rows``."""
+        how = self.decoding
+        allowed = None
+        if self.constrain is not None:
+            of_article = {number: self.constrain(articles[number]) for number in {row.article for row in rows}}
+            allowed = [of_article[row.article] for row in rows]
+        given = (how.max_new_tokens, self._end_ids, self.should_stop, allowed)
+        if how.method == "sampling":
+            prompts = [
+                articles[row.article].prefix_ids + articles[row.article].questions[row.index].question_ids
+                for row in rows
+            ]
+            sampler = Sampler(prompts, how.num_candidates, how.temperature, how.top_p, how.seed)
+            return SingleAnswers(len(rows), *given, choose=sampler, draws=how.num_candidates)
+        if how.num_candidates > 1:
+            return BeamAnswers(len(rows), how.num_candidates, *given)
+        return SingleAnswers(len(rows), *given)
 
-    def _forward(
-        self, input_ids: Tensor, mask: Tensor | dict[str, Tensor], position_ids: Tensor, cache: DynamicCache
-    ) -> Tensor:
-        """fp32 logits of the last column, [rows, vocabulary]; the cache grows by the columns of ``input_ids``."""
-        output = self.model(
-            input_ids=input_ids,
-            attention_mask=mask,
-            position_ids=position_ids,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
+
+def _halved(tokens: int, parts: int) -> int:
+    """What to allow after so many tokens in so many parts were too much.
+
+    Raises:
+        KQAError: it was one part alone.
+    """
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    if parts == 1:
+        raise KQAError(
+            f"one question of {tokens} tokens, all its candidates counted, is too much for the memory of the GPU;"
+            " lower --model.num_candidates, --model.max_new_tokens or --data.max_length"
         )
-        return output.logits[:, -1].float()
+    return tokens // 2
 
 
 @contextmanager

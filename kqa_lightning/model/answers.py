@@ -1,10 +1,11 @@
 """Generated tokens as answers: text, what of it is the answer, and when it is over."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kqa_lightning.model.greedy import GeneratedAnswer
+from kqa_lightning.data.answer_rules import AnswerRule, answer_is_over, clean_answer
+from kqa_lightning.model.decoding import GeneratedAnswer
 
 if TYPE_CHECKING:
     from kqa_lightning.data.encoding import PromptEncoder
@@ -28,16 +29,26 @@ class AnsweredQuestion:
     candidates: tuple[Candidate, ...]
 
 
-def read_candidates(encoder: "PromptEncoder", generated: Sequence[GeneratedAnswer]) -> tuple[Candidate, ...]:
-    """The candidates of one question as text."""
-    texts = (encoder.decode_answer(one.token_ids) for one in generated)
-    return tuple(
-        Candidate(answer, raw, one.logprob_sum, one.logprob_mean)
-        for (answer, raw), one in zip(texts, generated, strict=True)
-    )
+class AnswerReader:
+    """What generated tokens say.
 
+    Args:
+        encoder: Of the prompts that are answered.
+        rules: What of a text is the answer.
+    """
 
-def is_over(encoder: "PromptEncoder", token_ids: Sequence[int]) -> bool:
-    """Whether the answer's line or a stop string has come: what follows would be thrown away."""
-    line = encoder.decode_answer(token_ids)[1].lstrip()
-    return any(mark in line for mark in ("\n", "\r", *encoder.prompt.stop_strings))
+    def __init__(self, encoder: "PromptEncoder", rules: Collection[AnswerRule]) -> None:
+        self._encoder, self._rules = encoder, rules
+
+    def read(self, generated: Sequence[GeneratedAnswer]) -> tuple[Candidate, ...]:
+        """The candidates of one question as text."""
+        stops = self._encoder.prompt.stop_strings
+        raws = [self._encoder.decode_raw(one.token_ids) for one in generated]
+        return tuple(
+            Candidate(clean_answer(raw, stops, self._rules), raw, one.logprob_sum, one.logprob_mean)
+            for raw, one in zip(raws, generated, strict=True)
+        )
+
+    def is_over(self, token_ids: Sequence[int]) -> bool:
+        """Whether the answer's line or a stop string has come: what follows would be thrown away."""
+        return answer_is_over(self._encoder.decode_raw(token_ids), self._encoder.prompt.stop_strings, self._rules)

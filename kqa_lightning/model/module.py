@@ -12,17 +12,19 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from kqa_lightning.data.answer_rules import AnswerRule
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
-from kqa_lightning.model.answering import AnswerGenerator
-from kqa_lightning.model.answers import AnsweredQuestion, Candidate, is_over, read_candidates
+from kqa_lightning.model.answerer import Answerer
+from kqa_lightning.model.answers import AnsweredQuestion, Candidate
 from kqa_lightning.model.attention import Attention
 from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
+from kqa_lightning.model.decoding import DecodingMethod
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.normalisation import LossNormalisation, StepMean
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
-from kqa_lightning.model.settings import check_ranges
+from kqa_lightning.model.settings import check_ranges, choose_rules, make_decoding
 
 if TYPE_CHECKING:
     from kqa_lightning.data.packing import PackedBatch
@@ -52,6 +54,15 @@ class KQAModule(LightningModule):
         loss_normalisation: What an optimizer step takes the mean over, all its batches and processes together: token
             for all answer tokens, example for all answers, each by the mean of its tokens.
         max_new_tokens: Most tokens an answer may have.
+        num_candidates: Answers to each question, best first: beams, of which 1 is greedy decoding, or draws, of which
+            equal ones are given once. All are in predictions.jsonl, the first is what counts elsewhere.
+        decoding: beam search, which ranks by mean log-probability, or sampling.
+        temperature: Sampling divides logits by it.
+        top_p: Sampling draws from the fewest tokens whose probabilities come to this.
+        sampling_seed: Seed of the draws; what is drawn for a question depends on it and the prompt, not on the rest.
+        answer_rules: What of a generated text is the answer: first_line, stop_strings, strip, compose (Hangul);
+            null for all of them. The whole text is kept as raw in predictions.jsonl.
+        copy_answers: Give answers that stand in the article, and no others.
     """
 
     def __init__(
@@ -68,15 +79,16 @@ class KQAModule(LightningModule):
         warmup_ratio: float = 0.03,
         loss_normalisation: LossNormalisation = "token",
         max_new_tokens: int = 64,
+        num_candidates: int = 1,
+        decoding: DecodingMethod = "beam",
+        temperature: float = 1.0,
+        top_p: float = 1.0,
+        sampling_seed: int = 0,
+        answer_rules: list[AnswerRule] | None = None,
+        copy_answers: bool = False,
     ) -> None:
         super().__init__()
-        check_ranges(
-            lora,
-            learning_rate=learning_rate,
-            weight_decay=weight_decay,
-            warmup_ratio=warmup_ratio,
-            max_new_tokens=max_new_tokens,
-        )
+        check_ranges(lora, learning_rate=learning_rate, weight_decay=weight_decay, warmup_ratio=warmup_ratio)
         self.base_model = base_model
         self.lora = lora
         self.quantization = quantization
@@ -88,6 +100,15 @@ class KQAModule(LightningModule):
         self.weight_decay = weight_decay
         self.warmup_ratio = warmup_ratio
         self.max_new_tokens = max_new_tokens
+        self.num_candidates = num_candidates
+        self.decoding = decoding
+        self.temperature = temperature
+        self.top_p = top_p
+        self.sampling_seed = sampling_seed
+        self.answer_rules = choose_rules(answer_rules)
+        self.copy_answers = copy_answers
+        how = make_decoding(max_new_tokens, num_candidates, decoding, temperature, top_p, sampling_seed)
+        self._answerer = Answerer(how, self.answer_rules, copy_answers)
         self.strict_loading = False  # a checkpoint holds adapters alone; on_load_checkpoint asserts that it holds all
         self._step_mean = StepMean(loss_normalisation)
         self.model: PeftModel | None = None
@@ -157,20 +178,7 @@ class KQAModule(LightningModule):
 
     def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
         """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""
-        encoder = data_of(self.trainer).encoder
-        generator = AnswerGenerator(
-            self._adapted(),
-            encoder.end_ids,
-            encoder.pad_id,
-            self.max_new_tokens,
-            should_stop=lambda token_ids: is_over(encoder, token_ids),
-        )
-        generated = generator.generate_all(batch.articles)
-        return [
-            AnsweredQuestion(question.row, read_candidates(encoder, candidates))
-            for article, answers in zip(batch.articles, generated, strict=True)
-            for question, candidates in zip(article.questions, answers, strict=True)
-        ]
+        return self._answerer.answer(self._adapted(), data_of(self.trainer).encoder, list(batch.articles))
 
     # --- optimization and checkpoints ----------------------------------------------------------------------------
 

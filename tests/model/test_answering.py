@@ -3,22 +3,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
+from answer_cases import ARTICLES, END_IDS, NEW_TOKENS, generator
 from peft import PeftModel
 from random_models import PAD, VOCABULARY, WINDOW, random_article
 
 from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
-from kqa_lightning.model.answering import AnswerGenerator, GeneratedAnswer
+from kqa_lightning.model.answering import AnswerGenerator, Decoding, GeneratedAnswer
 from kqa_lightning.model.base import LoRA
-
-END_IDS = (2, 7, 31, 50, 77)  # several, so that random weights end some of their answers
-NEW_TOKENS = 12
-ARTICLES = [
-    random_article(1, 40, [(6, 0), (11, 0), (1, 0)]),  # exceeds the window of 16 everywhere
-    random_article(2, 3, [(2, 0), (3, 0)]),  # stays within it, or leaves it while the answer grows
-    random_article(3, 14, [(1, 0), (9, 0), (4, 0), (9, 0)]),
-    random_article(4, 1, [(1, 0)]),
-    random_article(5, 90, [(2 + i % 9, 0) for i in range(13)]),
-]
 
 
 def reference(model: PeftModel, article: EncodedArticle, question: EncodedQuestion) -> tuple[int, ...]:
@@ -54,10 +45,6 @@ def model(request: pytest.FixtureRequest, make_model: Callable[..., PeftModel]) 
 @pytest.fixture(scope="module")
 def expected(model: PeftModel) -> list[list[tuple[int, ...]]]:
     return [[reference(model, article, question) for question in article.questions] for article in ARTICLES]
-
-
-def generator(model: PeftModel, **kwargs: object) -> AnswerGenerator:
-    return AnswerGenerator(model, END_IDS, PAD, **{"max_new_tokens": NEW_TOKENS, **kwargs})  # type: ignore[arg-type]
 
 
 def tokens(answers: list[list[GeneratedAnswer]]) -> list[tuple[int, ...]]:
@@ -166,7 +153,7 @@ def test_what_cannot_be_computed_is_refused(make_model: Callable[..., PeftModel]
         with pytest.raises(ValueError, match="at least one token"):
             generator(model).generate(article)
     with pytest.raises(ValueError, match="max_new_tokens"):
-        generator(model, max_new_tokens=0)
+        Decoding(0)
 
 
 def test_bf16_answers_are_finite(make_model: Callable[..., PeftModel]) -> None:
