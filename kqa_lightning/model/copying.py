@@ -17,7 +17,7 @@ _ENDING = -1  # in place of a place in the article: the answer is over, and its 
 _KEPT = 256  # articles; those of a batch are asked for again with each group of their questions
 # A word, a sign, or a number within a word; not the fraction of a number.
 _START = re.compile(r"(?<!\w)(?!(?<=\d[.,])\d)(?=\S)|(?<=[^\W\d])(?=\d)")
-_STOP = re.compile(r"(?<=\S)(?!(?<=\d)[.,]?\d)(?!(?<=[A-Za-z])[A-Za-z])")
+_STOP = re.compile(r"(?<=\S)(?!(?<=\d)[.,]?\d)(?!(?<=\d[.,])\d)(?!(?<=[A-Za-z])[A-Za-z])")
 
 
 class CopyConstraint:

@@ -131,7 +131,7 @@ def test_what_is_too_much_is_halved_and_nothing_is_lost(model: PeftModel, rows: 
 def test_articles_are_halved_too(model: PeftModel) -> None:
     expected = generator(model).generate_all(ARTICLES)
     ours = generator(model)
-    with Small(model, rows=100, columns=150) as small:
+    with Small(model, rows=100, columns=110) as small:
         found = ours.generate_all(ARTICLES)
         assert small.refused
     assert [[c[0].token_ids for c in one] for one in found] == [[c[0].token_ids for c in one] for one in expected]
@@ -151,6 +151,6 @@ def test_others_with_the_same_budget_know(model: PeftModel) -> None:
 def test_one_question_that_is_too_much_is_told(model: PeftModel) -> None:
     with Small(model, rows=2), pytest.raises(KQAError, match=r"one question of .*lower --model.num_candidates"):
         generator(model, how=HOW["beam"]).generate_all(ARTICLES)
-    with Small(model, rows=100, columns=60), pytest.raises(KQAError, match="is too much for the memory of the GPU"):
+    with Small(model, rows=100, columns=30), pytest.raises(KQAError, match="is too much for the memory of the GPU"):
         generator(model).generate_all(ARTICLES)
     generator(model).generate_all(ARTICLES)  # the model is as it was
