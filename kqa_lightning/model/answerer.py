@@ -39,7 +39,7 @@ class Answerer:
             KQAError: the vocabulary cannot be constrained, or one question is too much for the memory.
         """
         if self._copy and self._encoder is not encoder:  # which takes a second with a large vocabulary
-            self._constraint, self._encoder = CopyConstraint(encoder), encoder
+            self._constraint, self._encoder = CopyConstraint(encoder, self._decoding.max_new_tokens), encoder
         reader = AnswerReader(encoder, self._rules)
         generator = AnswerGenerator(
             model, encoder.end_ids, encoder.pad_id, self._decoding, self._budget, reader.is_over, self._constraint

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _ENDING = -1  # in place of a place in the article: the answer is over, and its ending follows
 _KEPT = 256  # articles; those of a batch are asked for again with each group of their questions
+_FAR = 4  # tokens: as many as a character has bytes
 # A word, a sign, or a number within a word; not the fraction of a number.
 _START = re.compile(r"(?<!\w)(?!(?<=\d[.,])\d)(?=\S)|(?<=[^\W\d])(?=\d)")
 _STOP = re.compile(r"(?<=\S)(?!(?<=\d)[.,]?\d)(?!(?<=\d[.,])\d)(?!(?<=[A-Za-z])[A-Za-z])")
@@ -29,13 +30,11 @@ class CopyConstraint:
 
     Args:
         encoder: Of the prompts that are answered.
-
-    Raises:
-        KQAError: its tokenizer has tokens of which cannot be told what they write.
+        max_new_tokens: Most tokens an answer gets; the last of them end where an answer may.
     """
 
-    def __init__(self, encoder: "PromptEncoder") -> None:
-        self._encoder = encoder
+    def __init__(self, encoder: "PromptEncoder", max_new_tokens: int) -> None:
+        self._encoder, self._length = encoder, max_new_tokens
         self._tokens = TokenBytes(encoder.tokenizer)
         ending = encoder.encode_articles([("가", [Question(0, "가", "")])], "train")[0][0].questions[0].answer_ids
         first = next(place for place, one in enumerate(ending) if one in encoder.end_ids)
@@ -44,13 +43,16 @@ class CopyConstraint:
         self._known: dict[tuple[int, ...], Spans] = {}
 
     def __call__(self, article: "EncodedArticle") -> Allowed:
-        """Which ids may follow those of an answer to a question on ``article``."""
+        """Which ids may follow those of an answer to a question on ``article``.
+
+        Raises:
+            KQAError: the tokenizer has tokens of which cannot be told what they write.
+        """
         if article.prefix_ids not in self._known:
             if len(self._known) >= _KEPT:
                 self._known.clear()
-            self._known[article.prefix_ids] = Spans(
-                self.text_of(article), self._tokens, self._ending, self._encoder.end_ids
-            )
+            text, ends = self.text_of(article), self._encoder.end_ids
+            self._known[article.prefix_ids] = Spans(text, self._tokens, self._ending, ends, self._length)
         return self._known[article.prefix_ids].allowed
 
     def text_of(self, article: "EncodedArticle") -> str:
@@ -86,10 +88,13 @@ class Spans:
         tokens: What each token writes.
         ending: The ids that end an answer in training: text before the end token, if any, and that token.
         end_ids: All ids that end an answer.
+        length: Most tokens of an answer.
     """
 
-    def __init__(self, text: str, tokens: TokenBytes, ending: Sequence[int], end_ids: Sequence[int]) -> None:
-        self._tokens, self._ending, self._end_ids = tokens, tuple(ending), tuple(end_ids)
+    def __init__(
+        self, text: str, tokens: TokenBytes, ending: Sequence[int], end_ids: Sequence[int], length: int
+    ) -> None:
+        self._tokens, self._ending, self._end_ids, self._length = tokens, tuple(ending), tuple(end_ids), length
         self._text = text.encode()
         starts, self._stops = _boundaries(text)
         self._continuations: dict[int, list[tuple[int, int]]] = {}
@@ -100,7 +105,8 @@ class Spans:
         places = self._places(so_far)
         if _ENDING in places:
             return [self._ending[self._ended_at(so_far)]]
-        found = {one for place in places for one, _ in self._from(place)}
+        left = self._length - len(so_far) - 1
+        found = {one for place in places for one, end in self._from(place) if self._can_stop(end, left)}
         if not found or (so_far and not self._stops.isdisjoint(places)):
             found |= {*self._end_ids, self._ending[0]}
         return sorted(found)
@@ -114,6 +120,12 @@ class Spans:
             # What is no piece of the text can only be its ending.
             self._states[so_far] = frozenset(found or {_ENDING})
         return self._states[so_far]
+
+    def _can_stop(self, place: int, tokens: int) -> bool:
+        """Whether an answer that ends at ``place`` may, or some that go on from there with so many tokens."""
+        if place in self._stops or tokens > _FAR:
+            return True
+        return tokens > 0 and any(self._can_stop(end, tokens - 1) for _, end in self._from(place))
 
     def _from(self, place: int) -> list[tuple[int, int]]:
         if place not in self._continuations:

@@ -231,6 +231,10 @@ def test_two_processes_write_the_same_files(
     ("other", "difference"),
     [
         (("--model.max_new_tokens", "3"), "model.max_new_tokens was 4 and is 3"),
+        (("--model.num_candidates", "2"), "model.num_candidates was 1 and is 2"),
+        (("--model.decoding", "sampling", "--model.sampling_seed", "1"), "model.sampling_seed was 0 and is 1"),
+        (("--model.answer_rules", "[strip]"), "'strip', 'compose'] and is ['strip']"),
+        (("--model.copy_answers", "true"), "model.copy_answers was False and is True"),
         (("--data.evaluation_tokens_per_batch", "600"), "data.evaluation_tokens_per_batch was 500 and is 600"),
         (("--data.prompt.init_args.wording", "deck"), "data.prompt was NousPrompt(wording='aligned') and is"),
         (("--model.precision", "bf16"), "model.precision was fp32 and is bf16"),

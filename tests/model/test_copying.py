@@ -38,7 +38,7 @@ def encode(encoder: PromptEncoder, article: str = ARTICLE) -> EncodedArticle:
 
 @pytest.fixture(scope="module")
 def constraint(encoder: PromptEncoder) -> CopyConstraint:
-    return CopyConstraint(encoder)
+    return CopyConstraint(encoder, 64)
 
 
 def accepts(constraint: CopyConstraint, encoder: PromptEncoder, text: str | list[int], article: str = ARTICLE) -> bool:
@@ -101,6 +101,20 @@ def test_whatever_is_allowed_is_a_piece_of_the_article(encoder: PromptEncoder, c
     assert len(found) > 30
 
 
+@pytest.mark.parametrize("length", [1, 2, 3, 5])
+def test_answers_that_get_no_more_tokens_end_where_they_may(encoder: PromptEncoder, length: int) -> None:
+    chance, allowed = random.Random(0), CopyConstraint(encoder, length)(encode(encoder))
+    whole = CopyConstraint(encoder, 64)(encode(encoder))
+    for _ in range(60):
+        ids: tuple[int, ...] = ()
+        while len(ids) < length:
+            choice = [one for one in allowed(ids) if one not in encoder.end_ids]
+            if not choice:
+                break
+            ids += (chance.choice(choice),)
+        assert not ids or encoder.end_ids[0] in whole(ids)
+
+
 def test_any_tokenization_of_a_piece_will_do(encoder: PromptEncoder, constraint: CopyConstraint) -> None:
     signs = [one for sign in "한빛전자" for one in encoder.text.encode(sign)]
     assert accepts(constraint, encoder, signs)
@@ -123,7 +137,7 @@ def test_an_article_without_a_word_is_answered_with_nothing(encoder: PromptEncod
 def test_golden_answers_are_allowed(tiny_bases: dict[str, Path], korquad_path: Path) -> None:
     """All of KorQuAD's but those that begin within a word."""
     encoder = PromptEncoder(AutoTokenizer.from_pretrained(tiny_bases["gemma2"]), Gemma2Prompt(), 20_000)
-    constraint = CopyConstraint(encoder)
+    constraint = CopyConstraint(encoder, 64)
     refused = []
     paragraphs = [p for one in json.loads(korquad_path.read_text(encoding="utf-8"))["data"] for p in one["paragraphs"]]
     for paragraph in paragraphs[::40]:
@@ -144,9 +158,8 @@ def test_text_before_the_end_token_may_follow() -> None:
         def by_bytes(self) -> dict[bytes, list[int]]:
             return {bytes([byte]): [byte] for byte in range(256)}
 
-    spans = Spans(
-        "ab cd", Bytes(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE()))), (901, 902, 900), (900, 903)
-    )
+    tokens = Bytes(PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE())))
+    spans = Spans("ab cd", tokens, (901, 902, 900), (900, 903), 9)
     assert spans.allowed(()) == sorted(b"a c")
     assert spans.allowed(tuple(b"a")) == [*b"b"]
     assert spans.allowed(tuple(b"ab")) == [*b" ", 900, 901, 903]
@@ -155,7 +168,7 @@ def test_text_before_the_end_token_may_follow() -> None:
 
 
 def test_a_vocabulary_that_cannot_be_read_is_refused(encoder: PromptEncoder) -> None:
-    constraint = CopyConstraint(encoder)
+    constraint = CopyConstraint(encoder, 64)
     constraint._tokens.__dict__["by_id"] = {}
     with pytest.raises(KQAError, match=r"--model\.copy_answers true"):
         constraint(encode(encoder))
