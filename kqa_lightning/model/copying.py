@@ -97,6 +97,7 @@ class Spans:
         self._tokens, self._ending, self._end_ids, self._length = tokens, tuple(ending), tuple(end_ids), length
         self._text = text.encode()
         starts, self._stops = _boundaries(text)
+        self._reached: dict[tuple[int, int], bool] = {}
         self._continuations: dict[int, list[tuple[int, int]]] = {}
         self._states: dict[tuple[int, ...], frozenset[int]] = {(): frozenset(starts)}
 
@@ -125,7 +126,10 @@ class Spans:
         """Whether an answer that ends at ``place`` may, or some that go on from there with so many tokens."""
         if place in self._stops or tokens > _FAR:
             return True
-        return tokens > 0 and any(self._can_stop(end, tokens - 1) for _, end in self._from(place))
+        if (place, tokens) not in self._reached:
+            ends = {end for _, end in self._from(place)} if tokens > 0 else set()
+            self._reached[place, tokens] = any(self._can_stop(end, tokens - 1) for end in ends)
+        return self._reached[place, tokens]
 
     def _from(self, place: int) -> list[tuple[int, int]]:
         if place not in self._continuations:
