@@ -42,13 +42,19 @@ class AnswerReader:
 
     def read(self, generated: Sequence[GeneratedAnswer]) -> tuple[Candidate, ...]:
         """The candidates of one question as text."""
-        stops = self._encoder.prompt.stop_strings
-        raws = [self._encoder.decode_raw(one.token_ids) for one in generated]
         return tuple(
-            Candidate(clean_answer(raw, stops, self._rules), raw, one.logprob_sum, one.logprob_mean)
-            for raw, one in zip(raws, generated, strict=True)
+            Candidate(self.clean(raw := self.raw(one.token_ids)), raw, one.logprob_sum, one.logprob_mean)
+            for one in generated
         )
+
+    def raw(self, token_ids: Sequence[int]) -> str:
+        """The text of generated ids before the first end token."""
+        return self._encoder.decode_raw(token_ids)
+
+    def clean(self, raw: str) -> str:
+        """What of a text is the answer."""
+        return clean_answer(raw, self._encoder.prompt.stop_strings, self._rules)
 
     def is_over(self, token_ids: Sequence[int]) -> bool:
         """Whether the answer's line or a stop string has come: what follows would be thrown away."""
-        return answer_is_over(self._encoder.decode_raw(token_ids), self._encoder.prompt.stop_strings, self._rules)
+        return answer_is_over(self.raw(token_ids), self._encoder.prompt.stop_strings, self._rules)

@@ -1,0 +1,227 @@
+"""Compare four ways to answer: the deck's pipeline, transformers' generate in batches, its continuous batching, and ours.
+
+    python scripts/benchmarks/answering.py --korquad KorQuAD_v1.0_dev.json --json answering.json --plot answering.png
+    python scripts/benchmarks/answering.py --quick
+
+Each way runs in a process of its own, with the same weights in fp32 and the same token ids. In turns, each answers
+the same questions while the others wait; the deck's way answers the first of them, as it is slow. On the wide base,
+whose random weights never stop, every answer has exactly 8 tokens.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tqdm import tqdm
+
+sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are imported the same way by the children
+
+from benchmarks.answering_ways import Job, answer
+from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
+from benchmarks.charts import draw_speeds
+from benchmarks.workers import Worker
+
+from kqa_lightning.ensemble.text_tables import format_table
+
+WAYS = ("deck", "batched", "continuous", "shared")
+# Rows (of shared: articles) answered together, of which the fastest is taken.
+BATCHES = {"batched": (1, 4, 16, 64), "continuous": (4, 16, 64), "shared": (16,)}
+DECK_TOKENS, WIDE_TOKENS = 100, 8
+LONGEST = 1200  # characters of an article
+
+
+@dataclass
+class Measured:
+    """What a way came to; of one that cannot run here, why."""
+
+    batch_size: int = 1
+    answers_per_second: list[float] = field(default_factory=list)
+    peak_mib: list[int] = field(default_factory=list)
+    same_answers: list[float] = field(default_factory=list)
+    unavailable: str = ""
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One base on one table.
+
+    Attributes:
+        name: BASE/TABLE, as in the result.
+        job: what all ways do.
+        counts: of each way, how many articles it answers.
+    """
+
+    name: str
+    job: Job
+    counts: dict[str, int]
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Measure everything asked for, and show it."""
+    options = parse(arguments)
+    results: dict[str, dict[str, Measured]] = {}
+    with tempfile.TemporaryDirectory(prefix="kqa-benchmark-") as scratch:
+        for comparison in plan(options, Path(scratch)):
+            results[comparison.name] = measure(comparison, options.repetitions, Path(scratch))
+            print(describe(comparison.name, results[comparison.name]), flush=True)
+            if options.json:  # after each, so that what is measured is not lost
+                options.json.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
+    if options.plot:
+        measured = {way for ways in results.values() for way, one in ways.items() if one.answers_per_second}
+        speeds = {
+            name: {way: ways[way].answers_per_second or [float("nan")] for way in WAYS if way in measured}
+            for name, ways in results.items()
+        }
+        draw_speeds(options.plot, speeds, "Answering: answers given in a second")
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """The options."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("--korquad", metavar="FILE", help="KorQuAD's development set; without it the sample")
+    parser.add_argument(
+        "--bases",
+        nargs="+",
+        default=["tiny-gemma2", "tiny-nous", "wide"],
+        help="bundled bases, and wide: 95 million random parameters, 256,000 words",
+    )
+    parser.add_argument(
+        "--adapters", nargs="*", default=[], metavar="BASE=FOLDER", help="adapters of bases, such as runs/x/adapter"
+    )
+    parser.add_argument(
+        "--wide-tokenizer", default="tiny-gemma2", help="tokenizer of the wide base, such as Gemma's own (folder)"
+    )
+    parser.add_argument("--articles", type=int, default=32, help="to answer the questions of in a repetition")
+    parser.add_argument("--deck-articles", type=int, default=4, help="the same for the deck's way")
+    parser.add_argument("--repetitions", type=int, default=5)
+    parser.add_argument("--threads", type=int, default=1, help="processor threads of a way")
+    parser.add_argument("--quick", action="store_true", help="a few articles, twice")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
+    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it")
+    options = parser.parse_args(arguments)
+    if options.quick:
+        options.articles, options.deck_articles, options.repetitions = min(options.articles, 8), 1, 2
+    return options
+
+
+def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
+    """The comparisons to make."""
+    adapters = dict(one.split("=", 1) for one in options.adapters)
+    table, source = ("korquad", options.korquad) if options.korquad else ("sample", "sample")
+    path = scratch / f"{table}.jsonl"
+    write_rows(path, choose_articles(source, options.articles, seed=0, longest=LONGEST))
+    counts = {way: options.deck_articles if way == "deck" else options.articles for way in WAYS}
+    found = []
+    for base in options.bases:
+        is_wide = base == "wide"
+        folder, prompt = base, base.removeprefix("tiny-")
+        if is_wide:
+            from kqa_lightning.model.source import resolve_source
+
+            folder, prompt = str(scratch / "wide"), "gemma2"
+            make_wide_base(Path(folder), str(resolve_source(options.wide_tokenizer)))
+        tokens = WIDE_TOKENS if is_wide else DECK_TOKENS
+        job = Job(folder, prompt, str(path), adapters.get(base), tokens, not is_wide, options.threads)
+        found.append(Comparison(f"{base}/{table}", job, counts))
+    return found
+
+
+def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:
+    """Let the ways take turns."""
+    expected = reference(comparison, scratch)
+    found = {way: Measured() for way in WAYS}
+    workers: dict[str, Worker] = {}
+    try:
+        for way, one in found.items():
+            one.batch_size = fastest_batch(comparison, way, scratch)
+            worker = start(way, comparison.job, one.batch_size, scratch)
+            said = worker.receive()
+            if said == "ready":
+                workers[way] = worker
+            else:
+                worker.end()
+                one.unavailable = said
+        for _ in tqdm(range(repetitions), desc=comparison.name, unit="round"):
+            for way, worker in workers.items():
+                piece, texts = worker.ask(comparison.counts[way])
+                found[way].answers_per_second.append(round(piece.answers / piece.seconds, 3))
+                equal = sum(text == right for text, right in zip(texts, expected, strict=False))
+                found[way].same_answers.append(round(equal / len(texts), 4))
+        for way, worker in workers.items():
+            found[way].peak_mib.append(worker.ask(None))
+    finally:
+        for worker in workers.values():
+            worker.end()
+    return found
+
+
+def reference(comparison: Comparison, scratch: Path) -> list[str]:
+    """What transformers' generate answers on one unpadded row after the other."""
+    worker = start("reference", comparison.job, 1, scratch)
+    try:
+        worker.receive()
+        return list(worker.ask(max(comparison.counts.values()))[1])
+    finally:
+        worker.end()
+
+
+def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
+    """The size of batches at which a way is fastest, in one repetition."""
+    sizes = BATCHES.get(way, (1,))
+    if len(sizes) == 1:
+        return sizes[0]
+    speeds = dict.fromkeys(sizes, 0.0)
+    for size in tqdm(sizes, desc=f"{comparison.name}, best batch of {way}", unit="batch"):
+        worker = start(way, comparison.job, size, scratch)
+        try:
+            if worker.receive() == "ready":
+                piece, _ = worker.ask(comparison.counts[way])
+                speeds[size] = piece.answers / piece.seconds
+        finally:
+            worker.end()
+    return max(sizes, key=lambda size: speeds[size])
+
+
+def start(way: str, job: Job, batch_size: int, scratch: Path) -> Worker:
+    """The child process of a way."""
+    return Worker(way, answer, (job, way, batch_size), scratch / f"{way}.log")
+
+
+def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict[str, list[float]]]]:
+    """What is written: of each comparison and way its speeds, peak memory and the share of equal answers."""
+    names = ("answers_per_second", "peak_mib", "same_answers")
+    return {
+        name: {way: {key: getattr(one, key) for key in names} for way, one in ways.items() if not one.unavailable}
+        for name, ways in results.items()
+    }
+
+
+def describe(name: str, measured: dict[str, Measured]) -> str:
+    """A table of one comparison."""
+    shared = statistics.median(measured["shared"].answers_per_second)
+    rows = [[name, "answers/s", "range", "shared is", "peak MiB", "same answers", "batch"]]
+    notes = []
+    for way, one in measured.items():
+        if one.unavailable:
+            notes.append(f"{way} is not available here: {one.unavailable}")
+            continue
+        speed = statistics.median(one.answers_per_second)
+        low, high = min(one.answers_per_second), max(one.answers_per_second)
+        rows.append(
+            [
+                *(way, f"{speed:.2f}", f"{low:.2f} to {high:.2f}", f"{shared / speed:.1f} times"),
+                *(f"{one.peak_mib[0]:,}", f"{100 * min(one.same_answers):.1f}%", str(one.batch_size)),
+            ]
+        )
+    return "\n".join(["", format_table(rows), *notes])
+
+
+if __name__ == "__main__":
+    main()
