@@ -1,4 +1,4 @@
-"""Compare four ways to answer: the deck's pipeline, transformers' generate in batches, its continuous batching, and ours.
+"""Compare ways to answer: the deck's pipeline, transformers' generate in batches and continuous batching, and ours.
 
     python scripts/benchmarks/answering.py --korquad KorQuAD_v1.0_dev.json --json answering.json --plot answering.png
     python scripts/benchmarks/answering.py --quick

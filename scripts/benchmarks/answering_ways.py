@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any
+from typing import Any, cast
 
 import torch
 from benchmarks.training_ways import MAX_LENGTH, PROMPTS
@@ -19,6 +19,7 @@ from kqa_lightning.data.answer_rules import ANSWER_RULES
 from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder
 from kqa_lightning.model.answering import AnswerGenerator, Decoding
 from kqa_lightning.model.answers import AnswerReader
+from kqa_lightning.model.attention import Attention
 from kqa_lightning.model.base import load_base_model
 
 Answers = list[tuple[int, ...]]
@@ -57,7 +58,7 @@ class Job:
 
     def model(self, ours: bool) -> PreTrainedModel:
         """The model in fp32; with our attention, or what transformers has for the architecture."""
-        attention = None if ours else "eager" if self.prompt == "gemma2" else "sdpa"
+        attention: Attention | None = None if ours else "eager" if self.prompt == "gemma2" else "sdpa"
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = load_base_model(
             self.base_model, quantization="none", precision="fp32", attn_implementation=attention, device=device
@@ -123,10 +124,10 @@ def deck(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size: i
     class IdsPipeline(TextGenerationPipeline):
         """Reads a prompt's ids, as all ways do, and not its text, which would be tokenized a little otherwise."""
 
-        def preprocess(self, prompt_text: str, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        def preprocess(self, input_: Any, **_: Any) -> dict[str, Any]:  # type: ignore[override]  # as theirs does
             """Look the ids up."""
-            ids = torch.tensor([known[prompt_text]])
-            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "prompt_text": prompt_text}
+            ids = torch.tensor([known[input_]])
+            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "prompt_text": input_}
 
     known: dict[str, tuple[int, ...]] = {}
     pipeline = IdsPipeline(model=model, tokenizer=encoder.tokenizer)
@@ -135,7 +136,7 @@ def deck(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size: i
         found = []
         for number, ids in enumerate(prompts(articles)):
             known[str(number)] = ids
-            (out,) = pipeline(str(number), return_tensors=True)
+            (out,) = cast(list[dict[str, Any]], pipeline(str(number), return_tensors=True))
             found.append(tuple(out["generated_token_ids"][len(ids) :]))
         return found
 
@@ -155,7 +156,7 @@ def batched(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size
             padded = [[encoder.pad_id] * (width - len(rows[row])) + list(rows[row]) for row in group]
             seen = [[0] * (width - len(rows[row])) + [1] * len(rows[row]) for row in group]
             ids, mask = torch.tensor(padded, device=model.device), torch.tensor(seen, device=model.device)
-            out = model.generate(input_ids=ids, attention_mask=mask)[:, width:].tolist()
+            out = cast(Any, model).generate(input_ids=ids, attention_mask=mask)[:, width:].tolist()
             for row, answer_ids in zip(group, out, strict=True):
                 found[row] = tuple(answer_ids)
         return found
@@ -170,7 +171,7 @@ def continuous(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_s
     def run(articles: list[EncodedArticle]) -> Answers:
         rows = [list(ids) for ids in prompts(articles)]
         config = ContinuousBatchingConfig(max_batch_tokens=batch_size * 64, num_blocks=1024)
-        out = model.generate_batch(rows, continuous_batching_config=config)
+        out = cast(Any, model).generate_batch(rows, continuous_batching_config=config)
         by_prompt = {tuple(one.prompt_ids): tuple(one.generated_tokens) for one in out.values()}
         if any(one.error for one in out.values()) or len(out) < len(rows):
             raise RuntimeError(next((one.error for one in out.values() if one.error), "questions were left out"))

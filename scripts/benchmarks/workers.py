@@ -60,7 +60,7 @@ class Worker:
                 f"error: the way {self.name} ended with status {self._process.exitcode}:\n{tail}"
             ) from None
 
-    def ask(self, message: str) -> Any:
+    def ask(self, message: Any) -> Any:
         """Send a message and wait for the answer."""
         self._connection.send(message)
         return self.receive()
