@@ -9,11 +9,13 @@ from peft import PeftModel
 from transformers import PreTrainedModel
 
 from kqa_lightning.errors import KQAError
+from kqa_lightning.model.asked import Asked
 from kqa_lightning.model.beam import BeamAnswers
 from kqa_lightning.model.decoding import Allowed, Answers, Decoding, GeneratedAnswer, ShouldStop
+from kqa_lightning.model.forward import Forward
 from kqa_lightning.model.greedy import SingleAnswers
 from kqa_lightning.model.groups import Prefix, Row, TokenBudget, first_prefixes, first_rows, share_prefixes, tokens_of
-from kqa_lightning.model.prefix import ComputedPrefixes, Forward
+from kqa_lightning.model.prefix import ComputedPrefixes
 from kqa_lightning.model.sampling import Sampler
 
 if TYPE_CHECKING:
@@ -94,35 +96,37 @@ class AnswerGenerator:
         if computed is None:
             return False
         rows = sorted((row for prefix in prefixes for row in prefix.rows), key=len, reverse=True)
+        held = self.decoding.max_new_tokens, self.decoding.num_candidates
+        copies = not self._forward.shares
         while rows:
-            new_tokens, candidates = self.decoding.max_new_tokens, self.decoding.num_candidates
-            group = rows[: first_rows(rows, self.budget.answers, new_tokens, candidates)]
+            group = rows[: first_rows(rows, self.budget.answers, *held, copies=copies)]
+            rest = rows[len(group) :]
+            group.sort(key=lambda row: len(row.own), reverse=True)
             try:
                 answers = self._decode(computed, group, articles)
             except torch.OutOfMemoryError:
                 answers = None
             if answers is not None:
-                rows = rows[len(group) :]
+                rows = rest
                 for row, candidates_of_row in zip(group, answers, strict=True):
                     found[row.article][row.index] = candidates_of_row
             elif len(group) == 1 and len(prefixes) > 1:
                 return False  # without the other articles there is more room
             else:
-                self.budget.answers = _halved(tokens_of(group, new_tokens, candidates), len(group))
+                self.budget.answers = _halved(tokens_of(group, *held, copies=copies), len(group))
         return True
 
     def _decode(
         self, computed: ComputedPrefixes, rows: Sequence[Row], articles: "Sequence[EncodedArticle]"
     ) -> list[list[GeneratedAnswer]]:
         """Decode ``rows`` together: article | padding | question | answer."""
-        columns, keys, cache = computed.ask(self._forward, rows)
         answers = self._begin(rows, articles)
-        while not answers.append(self._forward(columns, self._forward.mask(columns, keys), cache)):
-            if (kept := answers.select()) is not None:
-                cache.batch_select_indices(kept)
-                columns, keys = columns.select(kept), keys.select(kept)
-            columns = columns.next(answers.last)
-            keys = keys.join(columns)
+        with self._forward.reading():
+            asked = Asked(self._forward, computed, rows)
+            while not answers.append(asked.logits):
+                if (kept := answers.select()) is not None:
+                    asked.select(kept)
+                asked.append(answers.last)
         return answers.answers()
 
     def _begin(self, rows: Sequence[Row], articles: "Sequence[EncodedArticle]") -> Answers:

@@ -1,6 +1,6 @@
 """Which articles are computed, and which questions decoded, together; and how much of either memory allows."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import takewhile
 from typing import TYPE_CHECKING
@@ -44,7 +44,7 @@ class TokenBudget:
 
     Args:
         articles: Articles times the longest of them.
-        answers: Rows times columns of what is decoded, article and answer included.
+        answers: Rows times columns of what is decoded, without articles that are shared.
     """
 
     articles: int = 16384
@@ -76,15 +76,32 @@ def first_prefixes(prefixes: Sequence[Prefix], limit: int) -> int:
     return max(1, min(len(prefixes), limit // len(prefixes[0].ids)))
 
 
-def first_rows(rows: Sequence[Row], limit: int, new_tokens: int, candidates: int) -> int:
+def alike(lengths: Sequence[int]) -> Iterator[slice]:
+    """Divide lengths, the longest first, into runs of at most a fifth of padding, or of eight tokens."""
+    start = 0
+    for place, length in enumerate(lengths):
+        if lengths[start] - length > max(8, lengths[start] // 5):
+            yield slice(start, place)
+            start = place
+    yield slice(start, len(lengths))
+
+
+def first_rows(rows: Sequence[Row], limit: int, new_tokens: int, candidates: int, *, copies: bool) -> int:
     """How many of ``rows`` may be decoded together: at least one."""
     for count in range(1, len(rows) + 1):
-        if tokens_of(rows[:count], new_tokens, candidates) > limit:
+        if tokens_of(rows[:count], new_tokens, candidates, copies=copies) > limit:
             return max(1, count - 1)
     return len(rows)
 
 
-def tokens_of(rows: Sequence[Row], new_tokens: int, candidates: int) -> int:
-    """Rows times columns of what is decoded: the longest article, question and answer, for each candidate."""
-    width = max(row.shared for row in rows) + max(len(row.own) for row in rows) + new_tokens
+def tokens_of(rows: Sequence[Row], new_tokens: int, candidates: int, *, copies: bool) -> int:
+    """Tokens that are held for ``rows`` while they are decoded, the articles that they share apart.
+
+    Args:
+        rows: The questions.
+        new_tokens: Most tokens of an answer.
+        candidates: Answers to each question.
+        copies: Whether each answer has its article for itself.
+    """
+    width = max(len(row.own) for row in rows) + new_tokens + (max(row.shared for row in rows) if copies else 0)
     return len(rows) * candidates * width

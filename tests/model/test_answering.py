@@ -3,11 +3,13 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from answer_cases import ARTICLES, END_IDS, NEW_TOKENS, generator
+from answer_cases import ARTICLES, END_IDS, GREEDY, NEW_TOKENS, generator
 from peft import PeftModel
 from random_models import PAD, VOCABULARY, WINDOW, random_article
+from transformers.modeling_outputs import CausalLMOutputWithPast
 
 from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
+from kqa_lightning.model import forward
 from kqa_lightning.model.answering import AnswerGenerator, Decoding, GeneratedAnswer
 from kqa_lightning.model.base import LoRA
 
@@ -96,18 +98,38 @@ def test_the_article_is_computed_once(make_model: Callable[..., PeftModel]) -> N
     assert sum(shape[0] for shape in shapes if 1 < shape[1] < len(article.prefix_ids)) == 13
 
 
+@pytest.mark.parametrize("copies", [False, True])
 @pytest.mark.parametrize("tokens_per_batch", [256, 1000])
-def test_what_is_computed_at_once_is_bounded(make_model: Callable[..., PeftModel], tokens_per_batch: int) -> None:
+def test_what_is_held_at_once_is_bounded(
+    make_model: Callable[..., PeftModel], monkeypatch: pytest.MonkeyPatch, tokens_per_batch: int, copies: bool
+) -> None:
+    if copies:
+        monkeypatch.setattr(forward, "ARCHITECTURES", ())
     model = make_model("llama").eval()
-    columns: list[int] = []
+    held: list[int] = []
 
-    def record(module: torch.nn.Module, args: tuple, kwargs: dict) -> None:
+    def record(module: torch.nn.Module, args: tuple, kwargs: dict, output: CausalLMOutputWithPast) -> None:
         rows = kwargs["input_ids"].shape[0]
-        columns.append(rows * kwargs["attention_mask"].shape[-1] if rows > 1 else 0)
+        held.append(rows * output.past_key_values.get_seq_length() if rows > 1 else 0)
 
-    model.register_forward_pre_hook(record, with_kwargs=True)
+    model.register_forward_hook(record, with_kwargs=True)
     generator(model, tokens_per_batch=tokens_per_batch).generate_all(ARTICLES)
-    assert 0 < max(columns) <= tokens_per_batch
+    assert tokens_per_batch / 2 < max(held) <= tokens_per_batch
+
+
+@pytest.mark.parametrize("how", [GREEDY, Decoding(8, 3), Decoding(8, 3, "sampling")])
+def test_rows_answer_alike_from_one_article_and_from_copies(
+    model: PeftModel, monkeypatch: pytest.MonkeyPatch, how: Decoding
+) -> None:
+    def answers() -> list[list[list[tuple[int, ...]]]]:
+        found = generator(model, how=how).generate_all(ARTICLES)
+        return [[[one.token_ids for one in candidates] for candidates in article] for article in found]
+
+    usual = model.get_base_model().config._attn_implementation
+    shared = answers()
+    assert model.get_base_model().config._attn_implementation == usual
+    monkeypatch.setattr(forward, "ARCHITECTURES", ())
+    assert answers() == shared
 
 
 def test_a_caller_may_end_answers_early(make_model: Callable[..., PeftModel]) -> None:

@@ -12,7 +12,7 @@ from random_models import random_article
 from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.answering import Decoding, TokenBudget
-from kqa_lightning.model.groups import first_prefixes, first_rows, share_prefixes, tokens_of
+from kqa_lightning.model.groups import alike, first_prefixes, first_rows, share_prefixes, tokens_of
 
 
 def article(prefix: tuple[int, ...], *questions: tuple[int, ...]) -> EncodedArticle:
@@ -54,14 +54,30 @@ def test_the_longest_come_first_and_know_where_they_belong() -> None:
     ]
 
 
-def test_groups_are_as_large_as_their_limit_allows() -> None:
+@pytest.mark.parametrize("copies", [False, True])
+def test_groups_are_as_large_as_their_limit_allows(copies: bool) -> None:
     prefixes = share_prefixes([random_article(i, 10 + i, [(3 + i, 0), (1, 0)]) for i in range(6)])
     assert [first_prefixes(prefixes, limit) for limit in (1, 15, 44, 45, 10**6)] == [1, 1, 2, 3, 6]
     rows = sorted((row for prefix in prefixes for row in prefix.rows), key=len, reverse=True)
     for limit in (1, 40, 100, 250, 10**6):
-        count = first_rows(rows, limit, new_tokens=4, candidates=2)
-        assert count == 1 or tokens_of(rows[:count], 4, 2) <= limit
-        assert count == len(rows) or tokens_of(rows[: count + 1], 4, 2) > limit
+        count = first_rows(rows, limit, 4, 2, copies=copies)
+        assert count == 1 or tokens_of(rows[:count], 4, 2, copies=copies) <= limit
+        assert count == len(rows) or tokens_of(rows[: count + 1], 4, 2, copies=copies) > limit
+
+
+def test_what_is_computed_together_is_of_about_one_length() -> None:
+    def runs(lengths: list[int]) -> list[list[int]]:
+        return [lengths[run] for run in alike(lengths)]
+
+    assert runs([1000, 900, 800, 799, 700, 600, 8, 1]) == [[1000, 900, 800], [799, 700], [600], [8, 1]]
+    assert runs([10, 2, 1]) == [[10, 2], [1]]
+    assert runs([7]) == [[7]]
+
+
+def test_an_article_that_is_shared_is_not_counted_again() -> None:
+    (prefix,) = share_prefixes([article((1,) * 100, (2, 3, 4), (5, 6), (7,))])
+    assert tokens_of(prefix.rows, 10, 2, copies=False) == 3 * 2 * (3 + 10)
+    assert tokens_of(prefix.rows, 10, 2, copies=True) == 3 * 2 * (3 + 10 + 100)
 
 
 def test_the_beginning_of_questions_is_computed_once(make_model: Callable[..., PeftModel]) -> None:
@@ -129,10 +145,11 @@ def test_what_is_too_much_is_halved_and_nothing_is_lost(model: PeftModel, rows: 
 
 
 def test_articles_are_halved_too(model: PeftModel) -> None:
-    expected = generator(model).generate_all(ARTICLES)
+    articles = [random_article(seed, 40 - seed, [(3, 0), (5, 0)]) for seed in range(3)]  # one run
+    expected = generator(model).generate_all(articles)
     ours = generator(model)
     with Small(model, rows=100, columns=110) as small:
-        found = ours.generate_all(ARTICLES)
+        found = ours.generate_all(articles)
         assert small.refused
     assert [[c[0].token_ids for c in one] for one in found] == [[c[0].token_ids for c in one] for one in expected]
     assert ours.budget.articles < TokenBudget().articles

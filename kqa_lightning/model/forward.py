@@ -1,0 +1,134 @@
+"""Forward passes over columns of tokens, each with its segment and position, that keep a cache."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import cast
+
+import torch
+from peft import PeftModel
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
+
+from kqa_lightning.model.masks import PADDING, attention_mask
+from kqa_lightning.model.shared_attention import ARCHITECTURES, SharedArticles
+from kqa_lightning.model.shared_attention import NAME as SHARED
+
+QUESTION = 1  # each decoded row holds one question, so one segment number serves all
+
+
+class Forward:
+    """Forward passes of a model that keep a cache.
+
+    Args:
+        model: The model.
+        pad_id: Id to fill up with; never seen by a real token.
+    """
+
+    def __init__(self, model: PreTrainedModel | PeftModel, pad_id: int) -> None:
+        embeddings = model.get_input_embeddings().weight
+        assert isinstance(embeddings, Tensor)
+        self.model, self.pad_id = model, pad_id
+        self.dtype, self.device = embeddings.dtype, embeddings.device
+        self._base = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+
+    @property
+    def shares(self) -> bool:
+        """Whether rows can read one copy of their article; otherwise each has its own."""
+        return self._base.config.model_type in ARCHITECTURES
+
+    @contextmanager
+    def reading(self) -> Iterator[None]:
+        """Inside, rows are computed with the articles they share, not articles themselves."""
+        usual = self._base.config._attn_implementation
+        if self.shares:
+            self._base.set_attn_implementation(SHARED)
+        try:
+            yield
+        finally:
+            self._base.set_attn_implementation(usual)
+
+    def __call__(
+        self,
+        queries: "Columns",
+        cache: DynamicCache,
+        keys: "Columns | None" = None,
+        shared: SharedArticles | None = None,
+    ) -> Tensor:
+        """fp32 logits of the last column, [rows, vocabulary]; the cache grows by the queries.
+
+        Args:
+            queries: What is computed.
+            cache: What was computed before.
+            keys: All columns that may be seen, the queries the last of them; if not given, the queries alone, texts
+                padded on the right.
+            shared: Articles that are seen and are not in the cache.
+        """
+        output = self.model(
+            input_ids=queries.ids,
+            attention_mask=self._mask(queries, keys),
+            position_ids=queries.positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **({} if shared is None else {"shared_articles": shared}),
+        )
+        return output.logits[:, -1].float()
+
+    def _mask(self, queries: "Columns", keys: "Columns | None") -> Tensor | dict[str, Tensor] | None:
+        config = self._base.config
+        if keys is None and config._attn_implementation == "sdpa" and getattr(config, "sliding_window", None) is None:
+            return None  # texts padded on the right are causal, and sdpa does half the work when it is told nothing
+        return attention_mask(
+            config,
+            queries.segments,
+            queries.positions,
+            self.dtype,
+            key_segments=None if keys is None else keys.segments,
+            key_position_ids=None if keys is None else keys.positions,
+        )
+
+
+@dataclass(frozen=True)
+class Columns:
+    """Tokens of some rows: ids, which segment each belongs to and its position, int64 [rows, columns] each."""
+
+    ids: Tensor
+    segments: Tensor
+    positions: Tensor
+
+    def next(self, ids: Tensor) -> "Columns":
+        """The column after the last one, with ids [rows]."""
+        return Columns(ids[:, None], torch.full_like(ids[:, None], QUESTION), self.positions[:, -1:] + 1)
+
+    def select(self, rows: Tensor) -> "Columns":
+        """Some of the rows, in the order given."""
+        return Columns(self.ids[rows], self.segments[rows], self.positions[rows])
+
+    def first(self, count: int) -> "Columns":
+        """The first columns."""
+        return Columns(self.ids[:, :count], self.segments[:, :count], self.positions[:, :count])
+
+    def join(self, other: "Columns") -> "Columns":
+        """These columns and, after them, others of the same rows."""
+        pairs = ((self.ids, other.ids), (self.segments, other.segments), (self.positions, other.positions))
+        return Columns(*(torch.cat(pair, dim=1) for pair in pairs))
+
+
+def padded(
+    texts: Sequence[Sequence[int]], starts: Sequence[int], segment: int, forward: Forward, on_left: bool
+) -> Columns:
+    """Texts of different lengths as columns, the first token of each at its position."""
+    width = max(map(len, texts))
+    rows: tuple[list[list[int]], list[list[int]], list[list[int]]] = ([], [], [])
+    for text, start in zip(texts, starts, strict=True):
+        padding = [0] * (width - len(text))
+        filled = (
+            ([forward.pad_id] * len(padding), list(text)),
+            ([PADDING] * len(padding), [segment] * len(text)),
+            (padding, list(range(start, start + len(text)))),
+        )
+        for part, (filling, content) in zip(rows, filled, strict=True):
+            part.append(filling + content if on_left else content + filling)
+    ids, segments, positions = torch.tensor(rows, device=forward.device)
+    return Columns(ids, segments, positions)

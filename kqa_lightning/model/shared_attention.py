@@ -1,0 +1,213 @@
+"""Attention of rows to an article that several of them have in common, and to what is each one's own.
+
+An article's keys and values are kept once, however many answers read them, and multiplied with the queries of all of
+these at once; the two parts are joined by their log-sums. (Juravsky et al., "Hydragen", 2024, who do this with a text
+that the whole batch begins with; here each article has its own rows, and soft caps are kept.)
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+import torch
+from torch import Tensor, nn
+from transformers import AttentionInterface
+from transformers.masking_utils import AttentionMaskInterface, eager_mask
+
+from kqa_lightning.model.groups import alike
+
+NAME = "shared_articles"
+# Architectures whose attention has nothing that is not computed here, such as sinks; each is tested.
+ARCHITECTURES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
+# Scores computed at once: on a CPU they are to stay in its cache.
+_CPU_SCORES, _GPU_SCORES = 1 << 18, 1 << 26
+
+
+@dataclass(frozen=True)
+class SharedArticles:
+    """Keys and values of articles, and the article that each row reads.
+
+    Attributes:
+        keys: Of each layer, [articles, key heads, columns, width].
+        values: Likewise.
+        lengths: Columns of each article that are none of padding; the longest first.
+        slots: int64 [rows]; the article of each row.
+        order: int64 [rows]; the rows, article by article.
+        ranks: int64 [rows]; of the rows in that order, which each is of its article.
+        ends: Where the rows of each article end in that order.
+    """
+
+    keys: Sequence[Tensor]
+    values: Sequence[Tensor]
+    lengths: Sequence[int]
+    slots: Tensor
+    order: Tensor
+    ranks: Tensor
+    ends: Sequence[int]
+
+    @classmethod
+    def arrange(
+        cls, keys: Sequence[Tensor], values: Sequence[Tensor], lengths: Sequence[int], slots: Tensor
+    ) -> "SharedArticles":
+        """Put rows, in any order, with their articles."""
+        counts = slots.bincount(minlength=len(lengths))
+        order = slots.argsort(stable=True)
+        ends = counts.cumsum(0)
+        ranks = torch.arange(len(slots), device=slots.device) - (ends - counts)[slots[order]]
+        return cls(keys, values, lengths, slots, order, ranks, ends.tolist())
+
+    def read_by(self, slots: Tensor) -> "SharedArticles":
+        """The same articles, read by other rows: int64 [rows], the article of each."""
+        return self.arrange(self.keys, self.values, self.lengths, slots)
+
+    def select(self, rows: Tensor) -> "SharedArticles":
+        """The rows to go on with, int64, one or several times; articles that none reads go once most are such."""
+        slots = self.slots[rows]
+        read = slots.unique()
+        if 2 * len(read) > len(self.lengths):
+            return self.read_by(slots)
+        keys, values = [one[read] for one in self.keys], [one[read] for one in self.values]
+        lengths = [self.lengths[slot] for slot in read.tolist()]
+        return self.arrange(keys, values, lengths, torch.searchsorted(read, slots))
+
+    def together(self, queries: int, limit: int) -> Iterator["_Articles"]:
+        """Divide the articles that are read into those to compute together.
+
+        Args:
+            queries: Queries of a row, those of all its heads.
+            limit: Most scores; an article may have more by itself.
+        """
+        begins = [0, *self.ends[:-1]]
+        counts = [end - begin for begin, end in zip(begins, self.ends, strict=True)]
+        for run in alike(self.lengths):
+            start = run.start
+            while start < run.stop:
+                stop, most = start + 1, counts[start]
+                while stop < run.stop:
+                    wider = max(most, counts[stop])
+                    if (stop + 1 - start) * wider * queries * self.lengths[start] > limit:
+                        break
+                    stop, most = stop + 1, wider
+                if most:
+                    yield _Articles(slice(start, stop), slice(begins[start], self.ends[stop - 1]), most)
+                start = stop
+
+
+class _Articles(NamedTuple):
+    """Some articles, their rows in the order of articles, and how many the one with most of them has."""
+
+    articles: slice
+    rows: slice
+    most: int
+
+
+def attend(
+    module: nn.Module,
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attention_mask: Tensor | None,
+    scaling: float | None = None,
+    dropout: float = 0.0,
+    softcap: float | None = None,
+    shared_articles: SharedArticles | None = None,
+    **kwargs: Any,
+) -> tuple[Tensor, None]:
+    """Attention as transformers calls it.
+
+    Args:
+        module: The attention layer.
+        query: [rows, heads, queries, width].
+        key: What is the rows' own, [rows, key heads, own columns, width]; heads are a multiple of key heads.
+        value: As ``key``.
+        attention_mask: Additive, [rows, 1, queries, columns of the articles + own columns]; what is as low as its type
+            allows is not seen.
+        scaling: Of the scores; one over the root of the width if not given.
+        dropout: Of the attention weights; only 0 is computed.
+        softcap: Bound c of the scores s, which become c tanh(s / c).
+        shared_articles: What the rows share; passed through the model's forward.
+        kwargs: What other implementations take.
+
+    Returns:
+        [rows, queries, heads, width], and no attention weights.
+
+    Raises:
+        ValueError: without a mask or articles, or with dropout.
+    """
+    if attention_mask is None or shared_articles is None or dropout:
+        raise ValueError("attention to shared articles needs these and an additive mask, and has no dropout")
+    scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
+    own_columns = key.shape[2]
+    queries = query.unflatten(1, (key.shape[1], -1))  # [rows, key heads, heads of each, queries, width]
+    of_articles, of_own = attention_mask[:, 0].split([attention_mask.shape[-1] - own_columns, own_columns], dim=-1)
+    own = _part(queries.flatten(2, 3), key, value, of_own[:, None, None], scaling, softcap)
+    article = _article_part(module, queries, of_articles, shared_articles, scaling, softcap)
+    return article.join(own).unflatten(2, queries.shape[2:4]).flatten(1, 2).transpose(1, 2).to(query.dtype), None
+
+
+AttentionInterface.register(NAME, attend)
+AttentionMaskInterface.register(NAME, eager_mask)
+
+
+class _Part(NamedTuple):
+    """Attention to some of the columns: fp32 [rows, key heads, queries, width], and two of width 1."""
+
+    weighted: Tensor  # sum of the values, each times the exponential of its score less the highest
+    highest: Tensor
+    total: Tensor  # sum of these exponentials
+
+    def join(self, other: "_Part") -> Tensor:
+        """Attention to the columns of both."""
+        highest = torch.maximum(self.highest, other.highest)
+        mine, theirs = (self.highest - highest).exp_(), (other.highest - highest).exp_()
+        weighted = (self.weighted * mine).addcmul_(other.weighted, theirs)
+        return weighted.div_((self.total * mine).addcmul_(other.total, theirs))
+
+
+def _part(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: float, softcap: float | None) -> _Part:
+    """Attention of [rows, key heads, heads of each x queries, width] to [rows, key heads, columns, width].
+
+    The mask broadcasts to [rows, key heads, heads of each, queries, columns].
+    """
+    scores = (queries * (scaling / (softcap or 1))).matmul(keys.transpose(2, 3)).float()
+    by_query = scores.unflatten(2, (-1, mask.shape[-2]))
+    if softcap is None:
+        by_query.add_(mask)
+    else:
+        scores = torch.add(mask, by_query.tanh_(), alpha=softcap).flatten(2, 3)
+    highest = scores.amax(-1, keepdim=True)
+    weights = scores.sub_(highest).exp_()
+    return _Part(weights.to(values.dtype).matmul(values).float(), highest, weights.sum(-1, keepdim=True))
+
+
+def _article_part(
+    module: nn.Module,
+    queries: Tensor,
+    mask: Tensor,
+    shared: SharedArticles,
+    scaling: float,
+    softcap: float | None,
+) -> _Part:
+    """Attention of [rows, key heads, heads of each, queries, width] to the articles, so many at once as is fast."""
+    layer, columns = cast(int, module.layer_idx), mask.shape[-1]
+    queries, mask, slots = queries[shared.order], mask[shared.order], shared.slots[shared.order]
+    limit = _CPU_SCORES if queries.device.type == "cpu" else _GPU_SCORES
+    parts = []
+    for some, rows, most in shared.together(queries[0, ..., 0].numel(), limit):
+        width = min(columns, shared.lengths[some.start])
+        keys, values = (kept[layer][some, :, :width] for kept in (shared.keys, shared.values))
+        # Every article gets room for as many rows: [articles, most, ...]
+        places = (slots[rows] - some.start) * most + shared.ranks[rows]
+        room = (some.stop - some.start) * most
+        placed = queries[rows].new_zeros(room, *queries.shape[1:]).index_copy_(0, places, queries[rows])
+        masks = mask.new_zeros(room, mask.shape[1], width).index_copy_(0, places, mask[rows, :, :width])
+        # [articles, key heads, heads of each, rows of the article, queries, width]
+        placed = placed.unflatten(0, (-1, most)).permute(0, 2, 3, 1, 4, 5)
+        masks = masks.unflatten(0, (-1, most)).flatten(1, 2)[:, None, None]
+        part = _part(placed.flatten(2, 4), keys, values, masks, scaling, softcap)
+        shaped = (one.unflatten(2, placed.shape[2:5]).permute(0, 3, 1, 2, 4, 5).flatten(0, 1) for one in part)
+        parts.append([one[places].flatten(2, 3) for one in shaped])
+    back = torch.empty_like(shared.order).index_copy_(
+        0, shared.order, torch.arange(len(shared.order), device=shared.order.device)
+    )
+    return _Part(*(torch.cat(one)[back] for one in zip(*parts, strict=True)))
