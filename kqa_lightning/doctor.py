@@ -146,7 +146,7 @@ def _attention() -> Iterator[Finding]:
         allowed, refused = [], []
         for attention in get_args(Attention):
             try:
-                choose_attention(config(), attention, "fp32")
+                choose_attention(config(), attention, "fp32", on_cpu=not torch.cuda.is_available())
                 allowed.append(attention)
             except KQAError as error:
                 refused.append(str(error))

@@ -6,7 +6,13 @@ from transformers import PreTrainedConfig
 
 from kqa_lightning.errors import KQAError
 
-Attention = Literal["eager", "sdpa", "blockwise"]
+Attention = Literal["eager", "sdpa", "blockwise", "flex_attention"]
+FLEX: Attention = "flex_attention"
+
+
+def implementation_of(config: PreTrainedConfig) -> str:
+    """The attention that a loaded model computes with: transformers tells it in this attribute alone."""
+    return str(config._attn_implementation)
 
 
 def choose_attention(
@@ -33,6 +39,11 @@ def choose_attention(
         raise KQAError(
             f"--model.attn_implementation sdpa drops the soft cap of {config.model_type}'s attention;"
             " use eager or blockwise"
+        )
+    if attn_implementation == FLEX and on_cpu:
+        raise KQAError(
+            f"--model.attn_implementation {FLEX} cannot train on a CPU: PyTorch has no backward pass of it there; use"
+            f" {'blockwise' if soft_capped else 'sdpa'}"
         )
     if attn_implementation is None:
         return "sdpa" if not soft_capped else "blockwise" if on_cpu else "eager"

@@ -10,7 +10,8 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from kqa_lightning.model.masks import PADDING, attention_mask
+from kqa_lightning.model.attention import implementation_of
+from kqa_lightning.model.masks import PADDING, Mask, attention_mask
 from kqa_lightning.model.shared_attention import ARCHITECTURES, SharedArticles
 from kqa_lightning.model.shared_attention import NAME as SHARED
 
@@ -40,7 +41,7 @@ class Forward:
     @contextmanager
     def reading(self) -> Iterator[None]:
         """Inside, rows are computed with the articles they share, not articles themselves."""
-        usual = self._base.config._attn_implementation
+        usual = implementation_of(self._base.config)
         if self.shares:
             self._base.set_attn_implementation(SHARED)
         try:
@@ -75,9 +76,9 @@ class Forward:
         )
         return output.logits[:, -1].float()
 
-    def _mask(self, queries: "Columns", keys: "Columns | None") -> Tensor | dict[str, Tensor] | None:
+    def _mask(self, queries: "Columns", keys: "Columns | None") -> Mask | dict[str, Mask] | None:
         config = self._base.config
-        if keys is None and config._attn_implementation == "sdpa" and getattr(config, "sliding_window", None) is None:
+        if keys is None and implementation_of(config) == "sdpa" and getattr(config, "sliding_window", None) is None:
             return None  # texts padded on the right are causal, and sdpa does half the work when it is told nothing
         return attention_mask(
             config,

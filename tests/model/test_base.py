@@ -129,6 +129,9 @@ def test_attention_known_to_be_wrong_is_refused_with_its_reason() -> None:
         choose_attention(gemma2, "sdpa", "bf16")
     with pytest.raises(KQAError, match="fp16 is numerically unstable with gemma2"):
         choose_attention(gemma2, None, "fp16")
+    assert choose_attention(gemma2, "flex_attention", "bf16") == "flex_attention"
+    with pytest.raises(KQAError, match=r"flex_attention cannot train on a CPU.*use blockwise"):
+        choose_attention(gemma2, "flex_attention", "fp32", on_cpu=True)
     with pytest.raises(KQAError, match="flash_attention_2 is not supported"):
         choose_attention(llama, "flash_attention_2", "bf16")
 

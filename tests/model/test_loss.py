@@ -49,6 +49,20 @@ def test_packed_loss_and_gradients_equal_those_of_separate_rows(
             assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)
 
 
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_flex_attention_gives_the_losses_of_eager(make_model: Callable[..., PeftModel], family: str) -> None:
+    """Forward alone: PyTorch has no backward pass of it on a CPU."""
+    model = make_model(family, "none", attn_implementation="eager")
+    with torch.no_grad(), torch.compiler.set_stance("force_eager"):  # compiling takes a minute
+        for name, articles in CASES.items():
+            batch = pack(articles, PAD)
+            expected = token_losses(model, batch)
+            model.get_base_model().set_attn_implementation("flex_attention")
+            found = token_losses(model, batch)
+            model.get_base_model().set_attn_implementation("eager")
+            assert torch.allclose(found, expected, rtol=1e-5, atol=1e-5), name
+
+
 @pytest.mark.parametrize(("over", "rows"), [(0, 1), (1, 2)])
 @pytest.mark.parametrize("family", ["gemma2", "llama"])
 def test_an_article_at_the_budget_and_one_over_it(

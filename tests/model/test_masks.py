@@ -2,9 +2,10 @@ from itertools import product
 
 import pytest
 import torch
+from torch.nn.attention.flex_attention import BlockMask
 from transformers import Gemma2Config, LlamaConfig, MistralConfig, PreTrainedConfig
 
-from kqa_lightning.model.masks import attention_mask
+from kqa_lightning.model.masks import Mask, attention_mask
 
 GEMMA2 = Gemma2Config(num_hidden_layers=2, sliding_window=4)
 #            article            | question 1    | question 2  | padding
@@ -73,3 +74,28 @@ def test_queries_behind_a_cache_see_what_they_see_in_one_pass(queries: int) -> N
     assert isinstance(part, dict)
     for kind in whole:
         assert torch.equal(part[kind], whole[kind][:, :, -queries:])
+
+
+@pytest.mark.parametrize("queries", [1, 4, 15])
+@pytest.mark.parametrize("config", [GEMMA2, LlamaConfig(), MistralConfig(sliding_window=3)])
+def test_block_masks_show_what_additive_ones_show(config: PreTrainedConfig, queries: int) -> None:
+    segments, positions = torch.tensor(SEGMENTS), torch.tensor(POSITIONS)
+
+    def masks(attention: str) -> list[Mask]:
+        made = attention_mask(
+            type(config)(**{**config.to_dict(), "attn_implementation": attention}),
+            segments[:, -queries:],
+            positions[:, -queries:],
+            torch.float32,
+            key_segments=segments,
+            key_position_ids=positions,
+        )
+        return [made[kind] for kind in sorted(made)] if isinstance(made, dict) else [made]
+
+    for block, additive in zip(masks("flex_attention"), masks("eager"), strict=True):
+        assert isinstance(block, BlockMask)
+        assert isinstance(additive, torch.Tensor)
+        assert block.shape == additive.shape
+        row, query, key = (torch.arange(size) for size in (2, queries, 15))
+        seen = block.mask_mod(row[:, None, None], row, query[:, None], key)
+        assert torch.equal(seen, additive[:, 0] == 0)
