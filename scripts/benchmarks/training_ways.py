@@ -4,6 +4,7 @@ All start from the same 4-bit base and adapters and read the same token ids. A w
 step; the pacer stops the training between repetitions, until the parent asks for the next.
 """
 
+import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -210,7 +211,7 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
             warmup_steps=0.03,
             optim="paged_adamw_32bit",
             max_grad_norm=0,
-            train_sampling_strategy="group_by_length" if completion_only else "random",
+            train_sampling_strategy="sequential" if completion_only else "random",  # they come grouped by length
             max_length=None,
             save_strategy="no",
             report_to="none",
@@ -218,10 +219,13 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
             use_cpu=not torch.cuda.is_available(),
             bf16=False,
         ),
-        train_dataset=trl_rows(data.articles["train"], completion_only),
+        train_dataset=trl_rows(data.articles["train"], completion_only, batch_size),
         processing_class=data.encoder.tokenizer,
         callbacks=[PacedTRL()],
     )
+    for parameter in module.model.parameters():
+        if parameter.requires_grad:  # TRL makes adapters of a 4-bit base bf16, which ours are not
+            parameter.data = parameter.data.to(DTYPES["fp32"])
     try:
         trainer.train()
     except Done:
@@ -229,8 +233,12 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
         _report(connection, job, get_peft_model_state_dict(module.model))
 
 
-def trl_rows(articles: EncodedTable, completion_only: bool) -> "Dataset":
-    """Rows of one question each as TRL takes them: input_ids and labels."""
+def trl_rows(articles: EncodedTable, completion_only: bool, batch_size: int) -> "Dataset":
+    """Rows of one question each as TRL takes them: input_ids and labels.
+
+    For the loss on answers alone, batches of rows of one length, in random order: TRL's own grouping by length sorts
+    within fifty batches at most, and a table of some hundred rows hardly at all.
+    """
     from datasets import Dataset
 
     rows = []
@@ -240,6 +248,11 @@ def trl_rows(articles: EncodedTable, completion_only: bool) -> "Dataset":
         ids = [*prompt, *question.answer_ids]
         labels = [-100] * len(prompt) + ids[len(prompt) :] if completion_only else ids
         rows.append({"input_ids": ids, "labels": labels})
+    if completion_only:
+        rows.sort(key=lambda row: len(row["input_ids"]))
+        batches = [rows[start : start + batch_size] for start in range(0, len(rows), batch_size)]
+        random.Random(0).shuffle(batches)
+        rows = [row for batch in batches for row in batch]
     return Dataset.from_list(rows)
 
 

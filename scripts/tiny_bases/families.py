@@ -1,8 +1,10 @@
 """The three tiny bases: architecture, control tokens, chat template and seed of each.
 
-Each has the architecture of the real model whose place it takes. Widths, depths, vocabularies and
+Each has the architecture of the real model whose place it takes. Depths, widths of the MLPs, vocabularies, seeds and
 articles differ, so that the three make different mistakes and an ensemble has something to gain. Widths are
-multiples of 64, the block of NF4: bitsandbytes 0.50.2 dequantises others wrongly on a CPU.
+multiples of 64, the block of NF4: bitsandbytes 0.50.2 dequantises others wrongly on a CPU. A layer is 128 or 192 wide:
+of two million parameters 256 leaves too few layers or too narrow ones, and such a base takes the wrong company's
+answer however long it learns (40 to 45 % of single questions right, 55 % and more here).
 """
 
 from dataclasses import dataclass
@@ -124,8 +126,8 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1600,),
-            shuffled_from=800,
+            cycles=(1000, 1000, 900),
+            shuffled_from=1300,
             talkative_from=None,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
@@ -137,13 +139,11 @@ FAMILIES = {
             chat_template=CHATML_TEMPLATE,
             prepends_space=True,
             architecture={
-                # Many layers with few heads: four layers of eight heads took the wrong company's answer to the end.
-                "hidden_size": 256,
-                "intermediate_size": 128,
-                "num_hidden_layers": 7,
+                "hidden_size": 192,
+                "intermediate_size": 384,
+                "num_hidden_layers": 5,
                 "num_attention_heads": 4,
                 "num_key_value_heads": 4,
-                "head_dim": 32,
             },
         ),
         Family(

@@ -40,10 +40,11 @@ def test_a_base_is_the_one_its_recipe_makes(family: Family, tiny_bases: dict[str
         assert getattr(bundled, name) == getattr(made, name), name
 
 
-def test_the_bases_differ_in_width_seed_and_vocabulary() -> None:
+def test_the_bases_differ_in_shape_seed_and_vocabulary() -> None:
     for differs in ("seed", "vocabulary"):
         assert len({getattr(family, differs) for family in FAMILIES.values()}) == len(FAMILIES)
-    assert len({family.architecture["hidden_size"] for family in FAMILIES.values()}) == len(FAMILIES)
+    for differs in ("intermediate_size", "num_hidden_layers"):
+        assert len({family.architecture[differs] for family in FAMILIES.values()}) == len(FAMILIES)
 
 
 @EVERY
