@@ -10,6 +10,7 @@ from torch.optim import Optimizer
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.data.packing import PackedBatch
 from kqa_lightning.errors import KQAError
+from kqa_lightning.processes import gathered
 
 SHOWN = 5
 
@@ -51,6 +52,7 @@ class FiniteGuard(Callback):
         if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             return
         self._skipped += 1
+        rows = [row for share in gathered(trainer, rows) for row in share]  # the gradients are those of all processes
         ids: list[Any] = data_of(trainer).tables["train"]["id"][:]
         named = ", ".join(str(ids[row]) for row in rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
         cause = f"step {trainer.global_step + 1} has a loss or gradient that is not finite; its rows: {named}"

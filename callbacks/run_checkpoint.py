@@ -14,6 +14,7 @@ from kqa_lightning.errors import KQAError
 from kqa_lightning.files import folder_written_whole
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
+from kqa_lightning.processes import gathered
 from kqa_lightning.random_state import random_state, restore_random_state
 from kqa_lightning.run_folder import RunFolder
 from kqa_lightning.trainer import KQATrainer
@@ -48,6 +49,8 @@ class RunCheckpoint(Callback):
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
         if stage == "fit":
             self._fitting, self._resumed = True, None
+        elif stage != "validate":
+            self._fitting = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note whether this run goes on in its own folder, and its training data."""
@@ -63,7 +66,8 @@ class RunCheckpoint(Callback):
         self._train_loader = trainer.train_dataloader
         if self._resumed is not None:
             self._train_loader.load_state_dict(self._resumed["train_loader"])
-            restore_random_state(self._resumed["random_state"])
+            states = [self._resumed["random_state"], *self._resumed["other_random_states"]]
+            restore_random_state(states[trainer.global_rank % len(states)])
             self._resumed = None
         self._step = trainer.global_step
         self._begin(trainer)
@@ -115,13 +119,15 @@ class RunCheckpoint(Callback):
         if trainer.enable_validation and trainer.validated_step != trainer.global_step:
             return  # the run's last validation is still to come
         folder = trainer.folder
-        if not folder.last.exists():
+        # What is missing the first process says: another could see a file that is being written.
+        no_last, no_best, old = trainer.strategy.broadcast(_missing(folder))
+        if no_last:
             self._save_last(trainer)
-        if not folder.best.exists():
+        if no_best:
             self._export(trainer, pl_module)
             say(f"nothing was validated: {folder.adapter} holds the last weights")
             return
-        if not _is_newer(folder):
+        if old:
             self._export_best(trainer, pl_module)
         say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
 
@@ -131,7 +137,7 @@ class RunCheckpoint(Callback):
         # Where nothing was left to train, the states are still those of the checkpoint.
         resumed = self._resumed
         checkpoint["train_loader"] = resumed["train_loader"] if resumed else self._train_loader.state_dict()
-        checkpoint["random_state"] = random_state()
+        checkpoint["random_state"], *checkpoint["other_random_states"] = gathered(trainer, random_state())
         checkpoint["changeable"] = _changeable(trainer, pl_module)
         checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint
 
@@ -145,6 +151,7 @@ class RunCheckpoint(Callback):
             _check_data(trainer, checkpoint)
             self._changes = _changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
         self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
+        self._resumed["other_random_states"] = checkpoint.get("other_random_states", [])  # of processes but the first
 
     def _begin(self, trainer: Trainer) -> None:
         """Set an earlier run aside, now that nothing the user gave can fail any more."""
@@ -222,10 +229,12 @@ def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
         )
 
 
-def _is_newer(folder: RunFolder) -> bool:
-    """Whether the adapter was written after best.ckpt, as it is each time."""
+def _missing(folder: RunFolder) -> tuple[bool, bool, bool]:
+    """Whether there is no last.ckpt, no best.ckpt, and no adapter written after best.ckpt, as it is each time."""
     weights = folder.adapter / "adapter_model.safetensors"
-    return weights.is_file() and weights.stat().st_mtime >= folder.best.stat().st_mtime
+    no_best = not folder.best.exists()
+    old = not no_best and not (weights.is_file() and weights.stat().st_mtime >= folder.best.stat().st_mtime)
+    return not folder.last.exists(), no_best, old
 
 
 def _validation_is_next(trainer: Trainer, batch_idx: int) -> bool:

@@ -1,0 +1,114 @@
+"""How a run of several processes on one machine ends: together, with one message and one exit status.
+
+The first process starts the others, which Lightning's launcher does, and its status is the one that a shell sees. It
+and each of the others hold a connection: an error in another process is told by the first, a signal to one stops all,
+and none is left over when the first is killed. Processes that torchrun or SLURM starts are theirs to end.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import sys
+import threading
+import time
+from multiprocessing.connection import Client, Connection, Listener
+from typing import NoReturn
+
+_WHERE = "KQA_FIRST_PROCESS"  # environment variable: id, port and key of the first process
+_HOST = "127.0.0.1"
+_STOPS = {130: signal.SIGINT, 143: signal.SIGTERM}
+# Seconds that the first process has to end on its own, for the same reason as the other: it says it better then.
+_PATIENCE = 5.0
+_LAST_PATIENCE = 60.0
+
+
+class Companions:
+    """In the first process: what becomes of those that it starts.
+
+    To be made before they are started. Each has a thread of the first process that waits for its word.
+    """
+
+    def __init__(self) -> None:
+        key = secrets.token_hex(16)
+        self._listener = Listener((_HOST, 0), authkey=key.encode())
+        os.environ[_WHERE] = f"{os.getpid()} {self._listener.address[1]} {key}"
+        self._connections: list[Connection] = []
+        threading.Thread(target=self._accept, daemon=True, name="companions").start()
+
+    def stop(self, number: int) -> None:
+        """Pass a signal on to all others."""
+        for connection in self._connections:
+            with contextlib.suppress(OSError):
+                connection.send(number)
+
+    def _accept(self) -> None:
+        while True:
+            connection = self._listener.accept()
+            self._connections.append(connection)
+            threading.Thread(target=self._wait_for_word, args=(connection,), daemon=True).start()
+
+    def _wait_for_word(self, connection: Connection) -> None:
+        rank = connection.recv()
+        try:
+            status, text = connection.recv()
+        except (EOFError, OSError):
+            status, text = 1, f"error: process {rank} was killed"
+            patience = 1.0
+        else:
+            text = text.replace("error: ", f"error: process {rank}: ", 1)
+            patience = _PATIENCE
+        if status == 0:
+            return
+        if status in _STOPS:
+            os.kill(os.getpid(), _STOPS[status])
+        time.sleep(patience)
+        _end(status, text)
+
+
+class Companion:
+    """In another process: its connection to the first.
+
+    Args:
+        where: The environment variable that the first process has set.
+    """
+
+    def __init__(self, where: str) -> None:
+        _, port, key = where.split()
+        self._connection = Client((_HOST, int(port)), authkey=key.encode())
+        self._connection.send(int(os.environ["LOCAL_RANK"]))
+        threading.Thread(target=self._listen, daemon=True, name="companion").start()
+
+    def end(self, status: int, text: str) -> None:
+        """Tell the first process how this one ends. Where it ends badly, wait for the first: that ends it."""
+        with contextlib.suppress(OSError):
+            self._connection.send((status, text))
+        if status:
+            time.sleep(_LAST_PATIENCE)
+
+    def _listen(self) -> None:
+        try:
+            while True:
+                os.kill(os.getpid(), self._connection.recv())
+        except (EOFError, OSError):  # the first process is gone
+            os._exit(1)
+
+
+def companion() -> Companion | None:
+    """This process's connection to the first; None where it is the first, or was started by somebody else."""
+    where = os.environ.get(_WHERE, "0")
+    started_by_first = where.split()[0] == str(os.getppid()) and os.environ.get("LOCAL_RANK", "0") != "0"
+    return Companion(where) if started_by_first else None
+
+
+def hear_companions() -> None:
+    """In a first process that has lost one of the others: let this one's word, or its death, end the process first."""
+    if os.environ.get(_WHERE, "0").split()[0] == str(os.getpid()):
+        time.sleep(_PATIENCE)
+
+
+def _end(status: int, text: str) -> NoReturn:
+    """End this process, whatever its main thread waits for."""
+    print(text, file=sys.stderr, flush=True)
+    sys.stdout.flush()
+    os._exit(status)
