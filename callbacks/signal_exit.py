@@ -9,7 +9,6 @@ from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.environments import SLURMEnvironment
-from lightning.pytorch.strategies import ParallelStrategy
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from kqa_lightning.messages import say
@@ -94,7 +93,7 @@ class SignalExit(Callback):
         if trainer is None:
             return
         if number == signal.SIGINT:
-            say("stopping after this batch; once more stops at once")
+            say("stopping after this step; once more stops at once")
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if not trainer.signalled and trainer.companions is not None:
             trainer.companions.stop(number)
@@ -109,8 +108,7 @@ class SignalExit(Callback):
 
 def _requeue_signal(trainer: Trainer) -> int | None:
     """The signal with which SLURM announces that it takes the job's machines away; None where nothing is to be done."""
-    strategy = trainer.strategy
-    environment = strategy.cluster_environment if isinstance(strategy, ParallelStrategy) else None
+    environment = trainer._accelerator_connector.cluster_environment  # a strategy of one process has none to ask
     if not isinstance(environment, SLURMEnvironment) or not environment.auto_requeue:
         return None
     return environment.requeue_signal

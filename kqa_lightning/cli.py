@@ -25,12 +25,13 @@ from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.errors import KQAError
 from kqa_lightning.loops.crossfit import Crossfit, Run
 from kqa_lightning.loops.plan import decides_answers
-from kqa_lightning.messages import is_another
+from kqa_lightning.messages import is_another, rank
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import in_all_processes, lost_connection, will_start_others
 from kqa_lightning.run_folder import LAST
 from kqa_lightning.trainer import KQATrainer
 
+STOPPED = "stopped"
 TRAINER_DEFAULTS = {
     "default_root_dir": "runs",
     "max_epochs": 1,
@@ -168,7 +169,9 @@ def run_cli(work: Callable[[], object]) -> int:
     first = companion()
     if first is None:
         status, text = _outcome(work)
-        if status and text:
+        if is_another():  # started by torchrun or SLURM; the first says that they stop, and each what is wrong with it
+            text = "" if text == STOPPED else text.replace("error: ", f"error: process {rank()}: ", 1)
+        if text:
             print(text, file=sys.stderr, flush=True)
         return status
     try:
@@ -189,12 +192,12 @@ def _outcome(work: Callable[[], object]) -> tuple[int, str]:
     except OSError as error:  # of a file that the user named, or of a disk that is full
         return _refused(f"{error.filename or 'a file'}: {error.strerror or error}")
     except SIGTERMException:
-        return 143, "stopped"
+        return 143, STOPPED
     except KeyboardInterrupt:
-        return 130, "stopped"
+        return 130, STOPPED
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into SystemExit(1)
-            return 130, "stopped"
+            return 130, STOPPED
         return int(end.code or 0), ""
     except RuntimeError as error:
         if not lost_connection(error):

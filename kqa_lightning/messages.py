@@ -13,4 +13,9 @@ def say(text: str) -> None:
 
 def is_another() -> bool:
     """Whether this is one of several processes, and not the first, which does the talking."""
-    return getattr(rank_zero_only, "rank", 0) != 0  # an attribute that Lightning puts on the function
+    return rank() != 0
+
+
+def rank() -> int:
+    """The number of this process among those of the run, from 0."""
+    return getattr(rank_zero_only, "rank", None) or 0  # an attribute that Lightning puts on the function

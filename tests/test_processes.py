@@ -100,7 +100,8 @@ def test_crossfit_answers_every_question_as_one_process_does(
 
 
 def trouble(rank: int, step: int, what: str) -> str:
-    return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {{rank: {rank}, step: {step}, what: {what}}}}}"
+    settings = f"{{rank: {rank}, step: {step}, what: {what}}}"
+    return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {settings}}}"
 
 
 @pytest.mark.parametrize("where", ["in both", "in the second"])
@@ -116,5 +117,5 @@ def test_an_error_is_said_once_and_ends_both(runs: SmallRuns, where: str) -> Non
         return
     articles = {row["id"]: row["context"] for row in read_rows(runs.tables["train"])}
     named = {articles[name] for name in articles if name in line}
-    assert len(named) == 2 or line.endswith("…")
+    assert len(named) == 2
     assert torch.load(runs.folder / "in-both/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1

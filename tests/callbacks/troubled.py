@@ -17,7 +17,7 @@ class Trouble(Callback):
     Args:
         rank: The process.
         step: The optimizer step, counted from 1.
-        what: error, bug, killed, or the name of a signal to itself.
+        what: error, bug, killed, or the name of a signal to itself; with "to all", to all processes of the command.
         once: A file that is made then; where it is, there is no trouble any more.
     """
 
@@ -35,5 +35,9 @@ class Trouble(Callback):
             raise KQAError("the disk of this process is full")
         if self.what == "bug":
             raise RuntimeError("nobody has thought of this")
-        os.kill(os.getpid(), signal.SIGKILL if self.what == "killed" else signal.Signals[self.what])
+        name, *_ = self.what.partition(" to all")
+        if name != self.what:
+            os.killpg(os.getpgid(0), signal.Signals[name])
+        else:
+            os.kill(os.getpid(), signal.SIGKILL if name == "killed" else signal.Signals[name])
         time.sleep(0.01)
