@@ -52,7 +52,8 @@ class RunCheckpoint(Callback):
         self._saved_step: int | None = None
         self._saved_time = 0.0
         self._batches_into_step = 0  # micro-batches since the latest optimizer step
-        self._validation_due = False  # it belongs to the schedule, and has not begun
+        self._validation_due = False  # it belongs to the schedule, and is not over
+        self._unsaved = False  # there was one that last.ckpt does not know of
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
@@ -124,7 +125,9 @@ class RunCheckpoint(Callback):
             self._export(trainer, pl_module)
         in_training = trainer.state.fn == TrainerFn.FITTING
         between = in_training and self._batches_into_step == 0 and trainer.global_step != self._saved_step
-        if (was_due or between) and not (in_training and trainer.is_last_batch):  # an epoch's end is still to come
+        if in_training and trainer.is_last_batch:
+            self._unsaved = was_due  # until the epoch's end, or, where a run that goes on is past that, the next step
+        elif was_due or between:
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -141,7 +144,7 @@ class RunCheckpoint(Callback):
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
         no_last, no_best, old = trainer.strategy.broadcast(_missing(folder))
-        if no_last:
+        if no_last or self._unsaved:
             self._save_last(trainer)
         if no_best:
             self._export(trainer, pl_module)
@@ -203,11 +206,11 @@ class RunCheckpoint(Callback):
         late = False
         if self.every_n_minutes is not None:  # clocks differ: of several processes one that is late is enough
             late = any(largest(trainer, time.monotonic() - self._saved_time >= 60 * self.every_n_minutes))
-        return self._step % self.every_n_train_steps == 0 or late or _is_stopping(trainer)
+        return self._step % self.every_n_train_steps == 0 or late or self._unsaved or _is_stopping(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(_folder(trainer).last)
-        self._saved_time = time.monotonic()
+        self._saved_step, self._saved_time, self._unsaved = trainer.global_step, time.monotonic(), False
 
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the present adapters to ``adapter/``."""

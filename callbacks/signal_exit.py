@@ -11,6 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from kqa_lightning.companions import heard
 from kqa_lightning.messages import say
 from kqa_lightning.processes import largest
 from kqa_lightning.trainer import KQATrainer
@@ -53,7 +54,7 @@ class SignalExit(Callback):
         if trainer.global_step != self._step:
             self._step = trainer.global_step
             assert isinstance(trainer, KQATrainer)
-            (trainer.stop_signal,) = largest(trainer, trainer.signalled)
+            (trainer.stop_signal,) = largest(trainer, trainer.signalled or heard())
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop a validation."""
@@ -101,8 +102,8 @@ class SignalExit(Callback):
 
     def _stop_if_told(self, trainer: Trainer) -> None:
         assert isinstance(trainer, KQATrainer)
-        if trainer.signalled:
-            trainer.stop_signal = trainer.signalled
+        trainer.stop_signal = trainer.signalled or heard()
+        if trainer.stop_signal:
             raise SIGTERMException
 
 

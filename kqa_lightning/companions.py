@@ -21,6 +21,7 @@ _STOPS = {130: signal.SIGINT, 143: signal.SIGTERM}
 # Seconds that the first process has to end on its own, for the same reason as the other: it says it better then.
 _PATIENCE = 5.0
 _LAST_PATIENCE = 60.0
+_heard: list[int] = []  # signals that came to another process
 
 
 class Companions:
@@ -60,8 +61,7 @@ class Companions:
             patience = _PATIENCE
         if status == 0:
             return
-        if status in _STOPS:
-            os.kill(os.getpid(), _STOPS[status])
+        _heard.append(_STOPS.get(status, 0))
         time.sleep(patience)
         _end(status, text)
 
@@ -89,9 +89,14 @@ class Companion:
     def _listen(self) -> None:
         try:
             while True:
-                os.kill(os.getpid(), self._connection.recv())
+                _heard.append(self._connection.recv())
         except (EOFError, OSError):  # the first process is gone
             os._exit(1)
+
+
+def heard() -> int:
+    """The signal that came to another process of the run, if this one is to know; 0 for none."""
+    return max(_heard, default=0)
 
 
 def companion() -> Companion | None:

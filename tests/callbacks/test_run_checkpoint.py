@@ -176,6 +176,20 @@ def test_going_on_gives_the_weights_of_an_undisturbed_run(runs: SmallRuns, fitte
     assert dict(scalars(folder, "val/char_f1")) == dict(scalars(fitted, "val/char_f1"))  # some drawn a second time
 
 
+@pytest.mark.parametrize("limit", [(), ("--trainer.max_steps", "12")], ids=["by epochs", "by steps"])
+def test_a_validation_that_was_cut_off_is_run_once(runs: SmallRuns, fitted: Path, limit: tuple[str, ...]) -> None:
+    """Killed at an epoch's end, and again before another checkpoint is due than that after its validation."""
+    run = f"cut-off-{len(limit)}"
+    options = (*LIKE_FITTED, *limit, "--checkpoint.every_n_train_steps", "1000")
+    killed(runs, run, 6, "validating", *options)
+    killed(runs, run, 8, "batch", *options, "--ckpt_path", "last")
+    assert not load(runs.folder / run / LAST)["validation_due"]
+    assert runs("fit", run, *options, "--ckpt_path", "last") == 0
+    assert same_weights(runs.folder / run / LAST, fitted / LAST)
+    assert [step for step, _ in scalars(runs.folder / run, "val/char_f1")].count(8) == 1
+    assert load(runs.folder / run / LAST)["best_score"] == load(fitted / LAST)["best_score"]
+
+
 def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path) -> None:
     run = "killed-seam"
     killed(runs, run, 5, "batch", *LIKE_FITTED)
