@@ -49,11 +49,9 @@ class RunCheckpoint(Callback):
         self._fitting = False
         self._continues = False
         self._step = 0  # optimizer steps done at the end of the latest batch
-        self._saved_step: int | None = None
         self._saved_time = 0.0
         self._batches_into_step = 0  # micro-batches since the latest optimizer step
         self._validation_due = False  # it belongs to the schedule, and is not over
-        self._unsaved = False  # there was one that last.ckpt does not know of
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
@@ -82,15 +80,30 @@ class RunCheckpoint(Callback):
             states = [self._resumed["random_state"], *self._resumed["other_random_states"]]
             restore_random_state(states[trainer.global_rank % len(states)])
             self._resumed = None
+            _leave_finished_epoch(trainer)
         self._step, self._batches_into_step, self._saved_time = trainer.global_step, 0, time.monotonic()
         self._begin(trainer)
         if self._validation_due:
             _validate(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin here where there is nothing left to train."""
-        if self._fitting:
-            self._begin(trainer)
+        """Begin here where there is nothing left to train; write last.ckpt before a validation amid the training.
+
+        Going on from what is written after the batch would skip the validation. Here Lightning has counted the batch,
+        and whether an epoch ends with it makes no difference.
+
+        Raises:
+            SIGTERMException: the run is to stop, and does so before the validation.
+        """
+        if not self._fitting:
+            return
+        self._begin(trainer)
+        amid = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if amid and not self._validation_due and not self._batches_into_step:
+            self._validation_due = True
+            self._save_last(trainer)
+            if trainer.received_sigterm:
+                raise SIGTERMException
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -103,12 +116,7 @@ class RunCheckpoint(Callback):
             return
         if self._step == trainer.max_steps:
             trainer.should_stop = True  # unlike max_steps alone, this ends an epoch with a validation
-        if _validation_is_next(trainer, batch_idx):
-            self._validation_due = True
-            self._save_last(trainer)
-            if trainer.received_sigterm:  # Lightning would begin the validation
-                raise SIGTERMException
-        elif not trainer.is_last_batch and self._is_due(trainer):
+        if self._is_due(trainer) and not trainer.is_last_batch and not _validation_is_next(trainer, batch_idx):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -124,10 +132,7 @@ class RunCheckpoint(Callback):
             trainer.save_checkpoint(trainer.folder.best)
             self._export(trainer, pl_module)
         in_training = trainer.state.fn == TrainerFn.FITTING
-        between = in_training and self._batches_into_step == 0 and trainer.global_step != self._saved_step
-        if in_training and trainer.is_last_batch:
-            self._unsaved = was_due  # until the epoch's end, or, where a run that goes on is past that, the next step
-        elif was_due or between:
+        if was_due and not (in_training and trainer.is_last_batch):  # an epoch's end is still to come
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -144,7 +149,7 @@ class RunCheckpoint(Callback):
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
         no_last, no_best, old = trainer.strategy.broadcast(_missing(folder))
-        if no_last or self._unsaved:
+        if no_last:
             self._save_last(trainer)
         if no_best:
             self._export(trainer, pl_module)
@@ -206,11 +211,11 @@ class RunCheckpoint(Callback):
         late = False
         if self.every_n_minutes is not None:  # clocks differ: of several processes one that is late is enough
             late = any(largest(trainer, time.monotonic() - self._saved_time >= 60 * self.every_n_minutes))
-        return self._step % self.every_n_train_steps == 0 or late or self._unsaved or _is_stopping(trainer)
+        return self._step % self.every_n_train_steps == 0 or late or _is_stopping(trainer)
 
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(_folder(trainer).last)
-        self._saved_step, self._saved_time, self._unsaved = trainer.global_step, time.monotonic(), False
+        self._saved_time = time.monotonic()
 
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the present adapters to ``adapter/``."""
@@ -291,6 +296,18 @@ def _validation_is_next(trainer: Trainer, batch_idx: int) -> bool:
     return (number + 1) % every_n_batches == 0
 
 
+def _leave_finished_epoch(trainer: Trainer) -> None:
+    """Where a run goes on from the end of an epoch, begin with the next one.
+
+    With ``max_steps`` Lightning ends the finished one a second time, and so passes over the next.
+    """
+    loop = trainer.fit_loop
+    if loop.restarted_on_epoch_end:
+        loop.epoch_progress.increment_completed()
+        loop.reset_restart_stage()
+        loop.epoch_loop.restarting = False
+
+
 def _validate(trainer: Trainer) -> None:
     """Run a validation of a training that has not begun yet, as Lightning does amid one."""
     loop = trainer.fit_loop.epoch_loop.val_loop
@@ -298,3 +315,4 @@ def _validate(trainer: Trainer) -> None:
     trainer.validating = True
     loop.run()
     trainer.training = True
+    loop._has_run = False  # or Lightning leaves an epoch that ends here before it has counted it
