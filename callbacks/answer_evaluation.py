@@ -88,9 +88,9 @@ class AnswerEvaluation(Callback):
     def _answer(self, trainer: Trainer, pl_module: LightningModule, batch: Any, part: Part) -> None:
         assert isinstance(pl_module, KQAModule)
         wanted = self._wanted
-        if wanted is not None and not any(q.row in wanted for article in batch.articles for q in article.questions):
-            return
-        answered: list[AnsweredQuestion] = pl_module.answer(batch)
+        rows = (question.row for article in batch.articles for question in article.questions)
+        asked = wanted is None or not wanted.isdisjoint(rows)
+        answered: list[AnsweredQuestion] = pl_module.answer(batch) if asked else []
         if wanted is not None:
             answered = [question for question in answered if question.row in wanted]
         answers = [question.candidates[0].answer for question in answered]

@@ -1,6 +1,5 @@
 """Writes last.ckpt, best.ckpt and the adapter of a training run, and goes on exactly where one stopped."""
 
-import math
 import time
 from typing import Any
 
@@ -19,6 +18,7 @@ from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
 from kqa_lightning.run_folder import RunFolder
+from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
 
 SCORE = "val/char_f1"
@@ -80,11 +80,11 @@ class RunCheckpoint(Callback):
             states = [self._resumed["random_state"], *self._resumed["other_random_states"]]
             restore_random_state(states[trainer.global_rank % len(states)])
             self._resumed = None
-            _leave_finished_epoch(trainer)
+            leave_finished_epoch(trainer)
         self._step, self._batches_into_step, self._saved_time = trainer.global_step, 0, time.monotonic()
         self._begin(trainer)
         if self._validation_due:
-            _validate(trainer)
+            validate_now(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin here where there is nothing left to train; write last.ckpt before a validation amid the training.
@@ -116,7 +116,7 @@ class RunCheckpoint(Callback):
             return
         if self._step == trainer.max_steps:
             trainer.should_stop = True  # unlike max_steps alone, this ends an epoch with a validation
-        if self._is_due(trainer) and not trainer.is_last_batch and not _validation_is_next(trainer, batch_idx):
+        if self._is_due(trainer) and not trainer.is_last_batch and not validation_is_next(trainer, batch_idx):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -281,38 +281,3 @@ def _missing(folder: RunFolder) -> tuple[bool, bool, bool]:
 
 def _is_stopping(trainer: Trainer) -> bool:
     return trainer.should_stop or trainer.received_sigterm
-
-
-def _validation_is_next(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the schedule has a validation after this batch."""
-    every_n_epochs, every_n_batches = trainer.check_val_every_n_epoch, trainer.val_check_batch
-    if not trainer.enable_validation or every_n_batches is None:  # by the clock: nobody knows beforehand
-        return False
-    if every_n_epochs is not None and (trainer.current_epoch + 1) % every_n_epochs:
-        return False
-    if every_n_batches == math.inf:
-        return trainer.is_last_batch
-    number = trainer.fit_loop.total_batch_idx if every_n_epochs is None else batch_idx
-    return (number + 1) % every_n_batches == 0
-
-
-def _leave_finished_epoch(trainer: Trainer) -> None:
-    """Where a run goes on from the end of an epoch, begin with the next one.
-
-    With ``max_steps`` Lightning ends the finished one a second time, and so passes over the next.
-    """
-    loop = trainer.fit_loop
-    if loop.restarted_on_epoch_end:
-        loop.epoch_progress.increment_completed()
-        loop.reset_restart_stage()
-        loop.epoch_loop.restarting = False
-
-
-def _validate(trainer: Trainer) -> None:
-    """Run a validation of a training that has not begun yet, as Lightning does amid one."""
-    loop = trainer.fit_loop.epoch_loop.val_loop
-    loop.restarting = False  # from its first batch
-    trainer.validating = True
-    loop.run()
-    trainer.training = True
-    loop._has_run = False  # or Lightning leaves an epoch that ends here before it has counted it

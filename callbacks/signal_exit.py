@@ -11,7 +11,7 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from kqa_lightning.companions import heard
+from kqa_lightning.companions import heard, tell_companions
 from kqa_lightning.messages import say
 from kqa_lightning.processes import largest
 from kqa_lightning.trainer import KQATrainer
@@ -96,8 +96,8 @@ class SignalExit(Callback):
         if number == signal.SIGINT:
             say("stopping after this step; once more stops at once")
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not trainer.signalled and trainer.companions is not None:
-            trainer.companions.stop(number)
+        if not trainer.signalled:
+            tell_companions(number)
         trainer.signalled = trainer.signalled or number
 
     def _stop_if_told(self, trainer: Trainer) -> None:

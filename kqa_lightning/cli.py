@@ -18,7 +18,7 @@ from kqa_lightning import __version__
 from kqa_lightning.__main__ import TRAINER_COMMANDS
 from kqa_lightning.arguments import KQAArgumentParser
 from kqa_lightning.checkpoints import CheckpointFiles
-from kqa_lightning.companions import Companions, companion, hear_companions
+from kqa_lightning.companions import companion, expect_companions, hear_companions
 from kqa_lightning.config_files import ConfigFile
 from kqa_lightning.curves import Curves
 from kqa_lightning.data.datamodule import KQADataModule
@@ -124,7 +124,7 @@ class KQACLI(LightningCLI):
             raise KQAError(f"--trainer: {error}") from error
         assert isinstance(trainer, KQATrainer)
         if will_start_others(trainer):
-            trainer.companions = Companions()
+            expect_companions()
         return trainer
 
     def after_instantiate_classes(self) -> None:

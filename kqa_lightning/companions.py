@@ -12,6 +12,7 @@ import signal
 import sys
 import threading
 import time
+from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import NoReturn
 
@@ -20,15 +21,13 @@ _HOST = "127.0.0.1"
 _STOPS = {130: signal.SIGINT, 143: signal.SIGTERM}
 # Seconds that the first process has to end on its own, for the same reason as the other: it says it better then.
 _PATIENCE = 5.0
+_STOP_PATIENCE = 15.0
 _LAST_PATIENCE = 60.0
 _heard: list[int] = []  # signals that came to another process
 
 
-class Companions:
-    """In the first process: what becomes of those that it starts.
-
-    To be made before they are started. Each has a thread of the first process that waits for its word.
-    """
+class _Companions:
+    """In the first process: its connections to those that it starts, each with a thread that waits for its word."""
 
     def __init__(self) -> None:
         key = secrets.token_hex(16)
@@ -37,15 +36,18 @@ class Companions:
         self._connections: list[Connection] = []
         threading.Thread(target=self._accept, daemon=True, name="companions").start()
 
-    def stop(self, number: int) -> None:
-        """Pass a signal on to all others."""
+    def tell(self, number: int) -> None:
+        """Pass a signal on."""
         for connection in self._connections:
             with contextlib.suppress(OSError):
                 connection.send(number)
 
     def _accept(self) -> None:
         while True:
-            connection = self._listener.accept()
+            try:
+                connection = self._listener.accept()
+            except (AuthenticationError, EOFError, OSError):  # of a stranger
+                continue
             self._connections.append(connection)
             threading.Thread(target=self._wait_for_word, args=(connection,), daemon=True).start()
 
@@ -58,7 +60,7 @@ class Companions:
             patience = 1.0
         else:
             text = text.replace("error: ", f"error: process {rank}: ", 1)
-            patience = _PATIENCE
+            patience = _STOP_PATIENCE if status in _STOPS else _PATIENCE
         if status == 0:
             return
         _heard.append(_STOPS.get(status, 0))
@@ -94,6 +96,21 @@ class Companion:
             os._exit(1)
 
 
+_others: list[_Companions] = []  # one, in a first process
+
+
+def expect_companions() -> None:
+    """Make ready for other processes that this one is about to start."""
+    if not _others:
+        _others.append(_Companions())
+
+
+def tell_companions(number: int) -> None:
+    """In a first process, pass a signal on to all others."""
+    for others in _others:
+        others.tell(number)
+
+
 def heard() -> int:
     """The signal that came to another process of the run, if this one is to know; 0 for none."""
     return max(_heard, default=0)
@@ -108,7 +125,7 @@ def companion() -> Companion | None:
 
 def hear_companions() -> None:
     """In a first process that has lost one of the others: let this one's word, or its death, end the process first."""
-    if os.environ.get(_WHERE, "0").split()[0] == str(os.getpid()):
+    if _others:
         time.sleep(_PATIENCE)
 
 

@@ -10,7 +10,6 @@ from lightning.pytorch import LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from kqa_lightning.checkpoints import read_checkpoint
-from kqa_lightning.companions import Companions
 from kqa_lightning.curves import Curves
 from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
@@ -31,7 +30,6 @@ class KQATrainer(Trainer):
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
         self.in_fit = False  # also in the validation that ends a fit
         self.begun = False  # whether this fit has passed all checks and writes to its folder
-        self.companions: Companions | None = None  # of a first process: the others that it starts
         self.signalled = 0  # SIGINT, SIGTERM or a scheduler's signal that came to this process; 0 for none
         self.stop_signal = 0  # the one that the run stops for, in all its processes
         self.weights: Path | None = None  # the checkpoint that validate, test or predict uses; None for none
