@@ -16,7 +16,7 @@ from multiprocessing import AuthenticationError
 from multiprocessing.connection import Client, Connection, Listener
 from typing import NoReturn
 
-_WHERE = "KQA_FIRST_PROCESS"  # environment variable: id, port and key of the first process
+_WHERE = "KQA_FIRST_PROCESS"  # environment variable: port and key of the first process
 _HOST = "127.0.0.1"
 _STOPS = {130: signal.SIGINT, 143: signal.SIGTERM}
 # Seconds that the first process has to end on its own, for the same reason as the other: it says it better then.
@@ -32,7 +32,7 @@ class _Companions:
     def __init__(self) -> None:
         key = secrets.token_hex(16)
         self._listener = Listener((_HOST, 0), authkey=key.encode())
-        os.environ[_WHERE] = f"{os.getpid()} {self._listener.address[1]} {key}"
+        os.environ[_WHERE] = f"{self._listener.address[1]} {key}"
         self._connections: list[Connection] = []
         threading.Thread(target=self._accept, daemon=True, name="companions").start()
 
@@ -76,8 +76,11 @@ class Companion:
     """
 
     def __init__(self, where: str) -> None:
-        _, port, key = where.split()
-        self._connection = Client((_HOST, int(port)), authkey=key.encode())
+        port, key = where.split()
+        try:
+            self._connection = Client((_HOST, int(port)), authkey=key.encode())
+        except OSError:  # the first process is gone already, and nobody is left to work with
+            os._exit(1)
         self._connection.send(int(os.environ["LOCAL_RANK"]))
         threading.Thread(target=self._listen, daemon=True, name="companion").start()
 
@@ -118,9 +121,9 @@ def heard() -> int:
 
 def companion() -> Companion | None:
     """This process's connection to the first; None where it is the first, or was started by somebody else."""
-    where = os.environ.get(_WHERE, "0")
-    started_by_first = where.split()[0] == str(os.getppid()) and os.environ.get("LOCAL_RANK", "0") != "0"
-    return Companion(where) if started_by_first else None
+    where = os.environ.get(_WHERE)
+    # Whatever else the first process starts has its rank.
+    return Companion(where) if where is not None and os.environ.get("LOCAL_RANK", "0") != "0" else None
 
 
 def hear_companions() -> None:
