@@ -122,5 +122,5 @@ def test_an_elastic_restart_goes_on(runs: SmallRuns, undisturbed: dict[str, obje
     tally.tracebacks += TRACEBACK in errors
     assert status == 0, errors
     assert once.exists()
-    assert "last.ckpt, step 5" in errors
+    assert "last.ckpt, step 4" in errors  # the fifth was written by nobody: both are to be there for that
     compare(runs.folder / "elastic", undisturbed, tally)
