@@ -88,8 +88,8 @@ class AnswerEvaluation(Callback):
     def _answer(self, trainer: Trainer, pl_module: LightningModule, batch: Any, part: Part) -> None:
         assert isinstance(pl_module, KQAModule)
         wanted = self._wanted
-        rows = (question.row for article in batch.articles for question in article.questions)
-        asked = wanted is None or not wanted.isdisjoint(rows)
+        rows = {question.row for article in batch.articles for question in article.questions}
+        asked = rows if wanted is None else rows & wanted
         answered: list[AnsweredQuestion] = pl_module.answer(batch) if asked else []
         if wanted is not None:
             answered = [question for question in answered if question.row in wanted]
