@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from itertools import chain, islice
 from typing import Any, Literal
 
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -21,7 +22,8 @@ class AnswerEvaluation(Callback):
     """Answers the questions of a validation or test; logs char_f1 and exact_match of the answers, from 0 to 1.
 
     Args:
-        num_examples: Questions shown with answer and gold in TensorBoard's text tab, the same at each validation.
+        num_examples: Questions shown with answer and gold in TensorBoard's text tab, the same at each validation; of
+            several processes the first shows of its own.
         max_questions: Most questions to answer in each validation of fit, from the start of the table; null for all.
             The commands validate and test answer all.
     """
@@ -36,16 +38,16 @@ class AnswerEvaluation(Callback):
         self.char_f1 = CharF1()
         self.exact_match = ExactMatch()
         self.score = RunningScore()  # of this process alone, for the progress bar
-        self._limit: int | None = None
+        self._wanted: frozenset[int] | None = None  # rows of the table to answer; None for all
         self._answers: dict[int, str] = {}  # by row of the table
 
     def on_validation_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the answers of the validation before."""
-        self._start(trainer, pl_module)
+        self._start(trainer, pl_module, "val")
 
     def on_test_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Forget the answers of the test before."""
-        self._start(trainer, pl_module)
+        self._start(trainer, pl_module, "test")
 
     def on_validation_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, *indices: int
@@ -73,8 +75,10 @@ class AnswerEvaluation(Callback):
         """Most questions that a validation or test by ``trainer`` answers; None for all."""
         return self.max_questions if isinstance(trainer, KQATrainer) and trainer.in_fit else None
 
-    def _start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        self._limit = self.limit(trainer)
+    def _start(self, trainer: Trainer, pl_module: LightningModule, part: Part) -> None:
+        limit = self.limit(trainer)
+        rows = chain.from_iterable(data_of(trainer).articles[part].question_rows)  # in the order they are answered in
+        self._wanted = None if limit is None else frozenset(islice(rows, limit))
         self.score = RunningScore()
         for metric in (self.char_f1, self.exact_match):
             metric.reset()
@@ -83,10 +87,12 @@ class AnswerEvaluation(Callback):
 
     def _answer(self, trainer: Trainer, pl_module: LightningModule, batch: Any, part: Part) -> None:
         assert isinstance(pl_module, KQAModule)
-        room = None if self._limit is None else self._limit - len(self._answers)
-        if room == 0:
-            return
-        answered: list[AnsweredQuestion] = pl_module.answer(batch)[:room]
+        wanted = self._wanted
+        rows = {question.row for article in batch.articles for question in article.questions}
+        asked = rows if wanted is None else rows & wanted
+        answered: list[AnsweredQuestion] = pl_module.answer(batch) if asked else []
+        if wanted is not None:
+            answered = [question for question in answered if question.row in wanted]
         answers = [question.candidates[0].answer for question in answered]
         golds = _column(trainer, part, "answers", [question.row for question in answered])
         self.char_f1.update(answers, golds)

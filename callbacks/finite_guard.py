@@ -1,5 +1,6 @@
 """Keeps a loss or gradient that is no number from spoiling the adapters."""
 
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -10,6 +11,7 @@ from torch.optim import Optimizer
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.data.packing import PackedBatch
 from kqa_lightning.errors import KQAError
+from kqa_lightning.processes import gathered
 
 SHOWN = 5
 
@@ -51,6 +53,8 @@ class FiniteGuard(Callback):
         if torch.isfinite(torch.nn.utils.get_total_norm(gradients)):
             return
         self._skipped += 1
+        shares = zip_longest(*gathered(trainer, rows))  # the gradients are those of all processes
+        rows = [row for each in shares for row in each if row is not None]
         ids: list[Any] = data_of(trainer).tables["train"]["id"][:]
         named = ", ".join(str(ids[row]) for row in rows[:SHOWN]) + (", …" if len(rows) > SHOWN else "")
         cause = f"step {trainer.global_step + 1} has a loss or gradient that is not finite; its rows: {named}"

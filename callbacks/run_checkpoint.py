@@ -1,11 +1,12 @@
 """Writes last.ckpt, best.ckpt and the adapter of a training run, and goes on exactly where one stopped."""
 
-import math
+import time
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
+from lightning.pytorch.utilities.exceptions import SIGTERMException
 from safetensors import SafetensorError
 
 from kqa_lightning.checkpoints import read_checkpoint
@@ -14,8 +15,10 @@ from kqa_lightning.errors import KQAError
 from kqa_lightning.files import folder_written_whole
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
+from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
 from kqa_lightning.run_folder import RunFolder
+from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
 
 SCORE = "val/char_f1"
@@ -25,21 +28,30 @@ class RunCheckpoint(Callback):
     """Keeps ``checkpoints/last.ckpt``, ``checkpoints/best.ckpt`` and ``adapter/`` of a ``fit``.
 
     Both checkpoints hold all that is needed to go on. The best is the one with the highest val/char_f1, the earliest
-    of equal ones; ``adapter/`` holds its adapters in PEFT format.
+    of equal ones; ``adapter/`` holds its adapters in PEFT format. last.ckpt is never written among the micro-batches
+    of an optimizer step. One that is written before a validation says so, and the run that goes on begins with it.
 
     Args:
-        every_n_train_steps: Optimizer steps between two writings of last.ckpt; each epoch's end writes it too.
+        every_n_train_steps: Optimizer steps between two writings of last.ckpt; it is written too before and after a
+            validation, at each epoch's end and where a signal stops the run.
+        every_n_minutes: Minutes after which last.ckpt is written, however few the steps, as by
+            ``--checkpoint.every_n_minutes 10``; null for steps alone.
     """
 
-    def __init__(self, every_n_train_steps: int = 100) -> None:
+    def __init__(self, every_n_train_steps: int = 100, every_n_minutes: float | None = None) -> None:
         if every_n_train_steps < 1:
             raise KQAError(f"--checkpoint.every_n_train_steps {every_n_train_steps}: at least 1 is needed")
+        if every_n_minutes is not None and every_n_minutes <= 0:
+            raise KQAError(f"--checkpoint.every_n_minutes {every_n_minutes}: it is to be above 0")
         self.every_n_train_steps = every_n_train_steps
+        self.every_n_minutes = every_n_minutes
         self.best_score: float | None = None
         self._fitting = False
         self._continues = False
         self._step = 0  # optimizer steps done at the end of the latest batch
-        self._saved_step: int | None = None
+        self._saved_time = 0.0
+        self._batches_into_step = 0  # micro-batches since the latest optimizer step
+        self._validation_due = False  # it belongs to the schedule, and is not over
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
@@ -48,6 +60,8 @@ class RunCheckpoint(Callback):
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
         if stage == "fit":
             self._fitting, self._resumed = True, None
+        elif stage != "validate":
+            self._fitting = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note whether this run goes on in its own folder, and its training data."""
@@ -63,15 +77,33 @@ class RunCheckpoint(Callback):
         self._train_loader = trainer.train_dataloader
         if self._resumed is not None:
             self._train_loader.load_state_dict(self._resumed["train_loader"])
-            restore_random_state(self._resumed["random_state"])
+            states = [self._resumed["random_state"], *self._resumed["other_random_states"]]
+            restore_random_state(states[trainer.global_rank % len(states)])
             self._resumed = None
-        self._step = trainer.global_step
+            leave_finished_epoch(trainer)
+        self._step, self._batches_into_step, self._saved_time = trainer.global_step, 0, time.monotonic()
         self._begin(trainer)
+        if self._validation_due:
+            validate_now(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Begin here where there is nothing left to train."""
-        if self._fitting:
-            self._begin(trainer)
+        """Begin here where there is nothing left to train; write last.ckpt before a validation amid the training.
+
+        Going on from what is written after the batch would skip the validation. Here Lightning has counted the batch,
+        and whether an epoch ends with it makes no difference.
+
+        Raises:
+            SIGTERMException: the run is to stop, and does so before the validation.
+        """
+        if not self._fitting:
+            return
+        self._begin(trainer)
+        amid = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if amid and not self._validation_due and not self._batches_into_step:
+            self._validation_due = True
+            self._save_last(trainer)
+            if trainer.received_sigterm:
+                raise SIGTERMException
 
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
@@ -79,13 +111,12 @@ class RunCheckpoint(Callback):
         """Write last.ckpt when it is due, between two optimizer steps and never among the batches of one."""
         stepped = trainer.global_step != self._step
         self._step = trainer.global_step
+        self._batches_into_step = 0 if stepped else self._batches_into_step + 1
         if not stepped:
             return
         if self._step == trainer.max_steps:
             trainer.should_stop = True  # unlike max_steps alone, this ends an epoch with a validation
-        due = self._step % self.every_n_train_steps == 0 or trainer.should_stop or trainer.received_sigterm
-        # Before a validation that belongs to the schedule nothing is written: going on from there would skip it.
-        if due and not _validation_is_next(trainer, batch_idx):
+        if self._is_due(trainer) and not trainer.is_last_batch and not validation_is_next(trainer, batch_idx):
             self._save_last(trainer)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -94,13 +125,14 @@ class RunCheckpoint(Callback):
             return
         assert isinstance(trainer, KQATrainer)
         trainer.validated_step = trainer.global_step
+        was_due, self._validation_due = self._validation_due, False
         score = float(trainer.callback_metrics.get(SCORE, -1.0))
         if self.best_score is None or score > self.best_score:
             self.best_score = score
             trainer.save_checkpoint(trainer.folder.best)
             self._export(trainer, pl_module)
         in_training = trainer.state.fn == TrainerFn.FITTING
-        if in_training and not trainer.is_last_batch and self._step == trainer.global_step != self._saved_step:
+        if was_due and not (in_training and trainer.is_last_batch):  # an epoch's end is still to come
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -115,23 +147,27 @@ class RunCheckpoint(Callback):
         if trainer.enable_validation and trainer.validated_step != trainer.global_step:
             return  # the run's last validation is still to come
         folder = trainer.folder
-        if not folder.last.exists():
+        # What is missing the first process says: another could see a file that is being written.
+        no_last, no_best, old = trainer.strategy.broadcast(_missing(folder))
+        if no_last:
             self._save_last(trainer)
-        if not folder.best.exists():
+        if no_best:
             self._export(trainer, pl_module)
             say(f"nothing was validated: {folder.adapter} holds the last weights")
             return
-        if not _is_newer(folder):
+        if old:
             self._export_best(trainer, pl_module)
         say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the best score so far, where in the data the run is, and the states of the random generators."""
         checkpoint["best_score"] = self.best_score
+        checkpoint["validation_due"] = self._validation_due
+        checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
         resumed = self._resumed
         checkpoint["train_loader"] = resumed["train_loader"] if resumed else self._train_loader.state_dict()
-        checkpoint["random_state"] = random_state()
+        checkpoint["random_state"], *checkpoint["other_random_states"] = gathered(trainer, random_state())
         checkpoint["changeable"] = _changeable(trainer, pl_module)
         checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint
 
@@ -143,8 +179,15 @@ class RunCheckpoint(Callback):
         """
         if trainer.state.fn == TrainerFn.FITTING:
             _check_data(trainer, checkpoint)
+            self._validation_due = checkpoint.get("validation_due", False)
+            if lost := checkpoint.get("batches_into_step", 0):
+                say(
+                    f"{trainer.ckpt_path} was written amid an optimizer step: going on from it leaves out"
+                    f" {lost} of its micro-batches; --ckpt_path last leaves out none"
+                )
             self._changes = _changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
         self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
+        self._resumed["other_random_states"] = checkpoint.get("other_random_states", [])  # of processes but the first
 
     def _begin(self, trainer: Trainer) -> None:
         """Set an earlier run aside, now that nothing the user gave can fail any more."""
@@ -154,7 +197,7 @@ class RunCheckpoint(Callback):
         assert isinstance(trainer, KQATrainer)
         if trainer.begun:
             return
-        trainer.begun, self._saved_step = True, None
+        trainer.begun = True
         folder = trainer.folder
         if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
             say(f"an earlier run in {folder.root} was moved to {moved}")
@@ -164,9 +207,15 @@ class RunCheckpoint(Callback):
         others = [other for other in trainer.callbacks if other is not self]  # type: ignore[attr-defined]
         trainer.callbacks = [*others, self]  # type: ignore[attr-defined]
 
+    def _is_due(self, trainer: Trainer) -> bool:
+        late = False
+        if self.every_n_minutes is not None:  # clocks differ: of several processes one that is late is enough
+            late = any(largest(trainer, time.monotonic() - self._saved_time >= 60 * self.every_n_minutes))
+        return self._step % self.every_n_train_steps == 0 or late or _is_stopping(trainer)
+
     def _save_last(self, trainer: Trainer) -> None:
         trainer.save_checkpoint(_folder(trainer).last)
-        self._saved_step = trainer.global_step
+        self._saved_time = time.monotonic()
 
     def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the present adapters to ``adapter/``."""
@@ -222,19 +271,13 @@ def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
         )
 
 
-def _is_newer(folder: RunFolder) -> bool:
-    """Whether the adapter was written after best.ckpt, as it is each time."""
+def _missing(folder: RunFolder) -> tuple[bool, bool, bool]:
+    """Whether there is no last.ckpt, no best.ckpt, and no adapter written after best.ckpt, as it is each time."""
     weights = folder.adapter / "adapter_model.safetensors"
-    return weights.is_file() and weights.stat().st_mtime >= folder.best.stat().st_mtime
+    no_best = not folder.best.exists()
+    old = not no_best and not (weights.is_file() and weights.stat().st_mtime >= folder.best.stat().st_mtime)
+    return not folder.last.exists(), no_best, old
 
 
-def _validation_is_next(trainer: Trainer, batch_idx: int) -> bool:
-    """Whether the schedule has a validation, or the epoch's end with one, after this batch."""
-    if trainer.is_last_batch:
-        return True
-    every_n_epochs, every_n_batches = trainer.check_val_every_n_epoch, trainer.val_check_batch
-    if not trainer.enable_validation or every_n_batches in (None, math.inf):
-        return False
-    if every_n_epochs is None:
-        return (trainer.fit_loop.total_batch_idx + 1) % every_n_batches == 0
-    return (trainer.current_epoch + 1) % every_n_epochs == 0 and (batch_idx + 1) % every_n_batches == 0
+def _is_stopping(trainer: Trainer) -> bool:
+    return trainer.should_stop or trainer.received_sigterm

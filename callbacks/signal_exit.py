@@ -1,31 +1,40 @@
-"""Ends a command soon after SIGTERM or an interrupt from the keyboard, in every stage."""
+"""Ends a command soon after SIGTERM, an interrupt from the keyboard or a scheduler's signal, in every stage."""
 
+import os
 import signal
+import subprocess
 import threading
 from types import FrameType
 from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins.environments import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
+from kqa_lightning.companions import heard, tell_companions
 from kqa_lightning.messages import say
+from kqa_lightning.processes import largest
 from kqa_lightning.trainer import KQATrainer
 
 
 class SignalExit(Callback):
-    """Raises SIGTERMException at the end of the batch in which SIGTERM came; the command line exits with 143.
+    """Ends a command after SIGTERM (status 143) or an interrupt from the keyboard (130; a second one ends at once).
 
-    While training, Lightning itself raises it, after the callbacks of the batch have run and so with a checkpoint
-    written; prediction, on its own, would pass over the signal. An interrupt from the keyboard takes the same way,
-    and ends with 130; a second one stops at once, as any program does.
+    A training ends after the optimizer step that it is in, with last.ckpt written; validation, test and prediction
+    end after the batch. Of several processes it does not matter which of them the signal came to.
+
+    Under SLURM the signal of ``#SBATCH --signal`` (SIGUSR1, or the requeue_signal of Lightning's SLURMEnvironment)
+    does the same and has the job queued again, unless its auto_requeue is off.
     """
 
     def __init__(self) -> None:
         self._trainer: KQATrainer | None = None
-        self._before: Any = None
+        self._requeue_signal: int | None = None
+        self._step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Listen to the keyboard once there is something to save."""
+        """Listen once there is something to save."""
+        self._step = trainer.global_step
         self._listen(trainer)
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -40,45 +49,78 @@ class SignalExit(Callback):
         """Listen in a prediction."""
         self._listen(trainer)
 
+    def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
+        """After an optimizer step, have all processes know of a signal that came to one of them."""
+        if trainer.global_step != self._step:
+            self._step = trainer.global_step
+            assert isinstance(trainer, KQATrainer)
+            (trainer.stop_signal,) = largest(trainer, trainer.signalled or heard())
+
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop a validation."""
-        _stop_if_told(trainer)
+        self._stop_if_told(trainer)
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop a test."""
-        _stop_if_told(trainer)
+        self._stop_if_told(trainer)
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop a prediction."""
-        _stop_if_told(trainer)
+        self._stop_if_told(trainer)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
-        """Listen no longer."""
-        self._restore()
+        """Queue the job again where the scheduler asked for that; listen no longer."""
+        asked = self._trainer is not None and self._trainer.stop_signal == self._requeue_signal
+        if asked and trainer.is_global_zero and isinstance(exception, SIGTERMException):
+            _requeue()
+        self._trainer = None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Listen no longer."""
-        self._restore()
+        """Listen no longer; Lightning has put all handlers back."""
+        self._trainer = None
 
     def _listen(self, trainer: Trainer) -> None:
-        if self._trainer is None and threading.current_thread() is threading.main_thread():
-            assert isinstance(trainer, KQATrainer)
-            self._trainer = trainer
-            self._before = signal.signal(signal.SIGINT, self._interrupt)
+        """Put a handler where Lightning has put its own, and where it brings back the former ones in the end."""
+        if self._trainer is not None or threading.current_thread() is not threading.main_thread():
+            return
+        assert isinstance(trainer, KQATrainer)
+        self._trainer, self._requeue_signal = trainer, _requeue_signal(trainer)
+        for number in (signal.SIGTERM, signal.SIGINT, self._requeue_signal):
+            if number is not None:
+                signal.signal(number, self._note)
 
-    def _restore(self) -> None:
-        if self._trainer is not None:
-            signal.signal(signal.SIGINT, self._before)
-            self._trainer = None
+    def _note(self, number: int, frame: FrameType | None) -> None:
+        trainer = self._trainer
+        if trainer is None:
+            return
+        if number == signal.SIGINT:
+            say("stopping after this step; once more stops at once")
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        if not trainer.signalled:
+            tell_companions(number)
+        trainer.signalled = trainer.signalled or number
 
-    def _interrupt(self, number: int, frame: FrameType | None) -> None:
-        assert self._trainer is not None
-        say("stopping after this batch; once more stops at once")
-        self._trainer.stopped_by_user = True
-        self._restore()
-        signal.raise_signal(signal.SIGTERM)  # which Lightning turns into a flag, in every process of the run
+    def _stop_if_told(self, trainer: Trainer) -> None:
+        assert isinstance(trainer, KQATrainer)
+        trainer.stop_signal = trainer.signalled or heard()
+        if trainer.stop_signal:
+            raise SIGTERMException
 
 
-def _stop_if_told(trainer: Trainer) -> None:
-    if trainer.received_sigterm:
-        raise SIGTERMException
+def _requeue_signal(trainer: Trainer) -> int | None:
+    """The signal with which SLURM announces that it takes the job's machines away; None where nothing is to be done."""
+    environment = trainer._accelerator_connector.cluster_environment  # a strategy of one process has none to ask
+    if not isinstance(environment, SLURMEnvironment) or not environment.auto_requeue:
+        return None
+    return environment.requeue_signal
+
+
+def _requeue() -> None:
+    job = os.environ["SLURM_JOB_ID"]
+    if (array := os.environ.get("SLURM_ARRAY_JOB_ID")) is not None:
+        job = f"{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    try:
+        done = subprocess.run(["scontrol", "requeue", job], check=False).returncode == 0
+    except OSError:
+        done = False
+    say(f"SLURM job {job} is queued again" if done else f"SLURM job {job} could not be queued again (scontrol requeue)")

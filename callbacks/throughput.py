@@ -32,9 +32,10 @@ class Work:
 
 
 class Throughput(Callback):
-    """Logs, as means over the latest batches: ``train/answers_per_second``, ``train/tokens_per_second`` (computed),
+    """Logs, as means over the latest batches, ``train/answers_per_second``, ``train/tokens_per_second`` (computed),
     ``train/separate_tokens_per_second`` (what a row for each question would have had to compute in that time),
     ``train/padding_share`` and ``train/peak_memory_gib`` (of the GPU, or of the process where there is none).
+    Of several processes, the first logs its own.
 
     Args:
         window: Batches to take the mean over.
@@ -76,7 +77,7 @@ def figures(work: "deque[Work]") -> dict[str, float]:
         "train/answers_per_second": answers / seconds,
         "train/tokens_per_second": computed / seconds,
         "train/separate_tokens_per_second": separate / seconds,
-        "train/padding_share": 1 - computed / cells,
+        "train/padding_share": 1 - computed / max(cells, 1),
     }
 
 

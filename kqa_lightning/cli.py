@@ -1,6 +1,8 @@
 """The command line's LightningCLI: which classes, which defaults, which links."""
 
 import logging
+import sys
+import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,17 +18,20 @@ from kqa_lightning import __version__
 from kqa_lightning.__main__ import TRAINER_COMMANDS
 from kqa_lightning.arguments import KQAArgumentParser
 from kqa_lightning.checkpoints import CheckpointFiles
+from kqa_lightning.companions import companion, expect_companions, hear_companions
 from kqa_lightning.config_files import ConfigFile
 from kqa_lightning.curves import Curves
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.errors import KQAError
 from kqa_lightning.loops.crossfit import Crossfit, Run
 from kqa_lightning.loops.plan import decides_answers
-from kqa_lightning.messages import say
+from kqa_lightning.messages import is_another, rank
 from kqa_lightning.model.module import KQAModule
+from kqa_lightning.processes import in_all_processes, lost_connection, will_start_others
 from kqa_lightning.run_folder import LAST
 from kqa_lightning.trainer import KQATrainer
 
+STOPPED = "stopped"
 TRAINER_DEFAULTS = {
     "default_root_dir": "runs",
     "max_epochs": 1,
@@ -109,7 +114,7 @@ class KQACLI(LightningCLI):
             *(callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()),
         ]
         try:
-            return super().instantiate_trainer(
+            trainer = super().instantiate_trainer(
                 logger=logger,
                 callbacks=[*_as_list(given["callbacks"]), *monitors],
                 plugins=[*_as_list(plugins), CheckpointFiles()],
@@ -117,6 +122,10 @@ class KQACLI(LightningCLI):
             )
         except (TypeError, ValueError) as error:
             raise KQAError(f"--trainer: {error}") from error
+        assert isinstance(trainer, KQATrainer)
+        if will_start_others(trainer):
+            expect_companions()
+        return trainer
 
     def after_instantiate_classes(self) -> None:
         """Give the command its checkpoint's path."""
@@ -129,11 +138,13 @@ class KQACLI(LightningCLI):
         given, loop = self.config["crossfit"], self._get(self.config_init, "crossfit")
         settings = {name: value for name, value in vars(given.as_flat()).items() if decides_answers(name)}
         run = self._run()
+        if run.trainer.world_size > 1:  # they decide what a step learns from; a single one is not spoken of
+            settings["processes"] = run.trainer.world_size
         folds = loop.begin(run, settings, go_on=ckpt_path == LAST)
         for callback in run.trainer.callbacks:  # type: ignore[attr-defined]
             if isinstance(callback, callbacks.RunConfig):
                 callback.save(run.trainer)
-        loop.run(folds, self._run_in, given.seed_everything)
+        in_all_processes(run.trainer, lambda: loop.run(folds, self._run_in, given.seed_everything))
 
     def _run_in(self, root: Path) -> Run:
         """A trainer, a module and a data module of their own, over a folder."""
@@ -155,6 +166,24 @@ def run(args: list[str]) -> int:
 
 def run_cli(work: Callable[[], object]) -> int:
     """Do the work of a command; return its exit status, with one line on stderr for what went wrong."""
+    first = companion()
+    if first is None:
+        status, text = _outcome(work)
+        if is_another():  # started by torchrun or SLURM; the first says that they stop, and each what is wrong with it
+            text = "" if text == STOPPED else text.replace("error: ", f"error: process {rank()}: ", 1)
+        if text:
+            print(text, file=sys.stderr, flush=True)
+        return status
+    try:
+        status, text = _outcome(work)
+    except Exception:
+        status, text = 1, traceback.format_exc()
+    first.end(status, text)
+    return status
+
+
+def _outcome(work: Callable[[], object]) -> tuple[int, str]:
+    """The exit status of the work, and what is to be said where it is not 0."""
     try:
         _quieten()
         work()
@@ -163,30 +192,31 @@ def run_cli(work: Callable[[], object]) -> int:
     except OSError as error:  # of a file that the user named, or of a disk that is full
         return _refused(f"{error.filename or 'a file'}: {error.strerror or error}")
     except SIGTERMException:
-        return _stopped(143)
+        return 143, STOPPED
     except KeyboardInterrupt:
-        return _stopped(130)
+        return 130, STOPPED
     except SystemExit as end:
         if isinstance(end.__context__, KeyboardInterrupt):  # which Lightning turns into SystemExit(1)
-            return _stopped(130)
-        return int(end.code or 0)
-    return 0
+            return 130, STOPPED
+        return int(end.code or 0), ""
+    except RuntimeError as error:
+        if not lost_connection(error):
+            raise
+        hear_companions()
+        return 1, "error: another process of the run has ended, or its machine cannot be reached any more"
+    return 0, ""
 
 
-def _refused(message: str) -> int:
-    say(f"error: {' '.join(message.split())}")
-    return 2
-
-
-def _stopped(status: int) -> int:
-    say("stopped")
-    return status
+def _refused(message: str) -> tuple[int, str]:
+    return 2, f"error: {' '.join(message.split())}"
 
 
 def _quieten() -> None:
     """Silence notes of the libraries on what is as it should be."""
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).setLevel(logging.WARNING)
+    if is_another():  # the first says the same
+        logging.getLogger("kqa_lightning").setLevel(logging.ERROR)
     for message in (".*does not have many workers.*", ".*isinstance.treespec, LeafSpec.*"):
         warnings.filterwarnings("ignore", message=message)
 

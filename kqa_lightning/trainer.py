@@ -1,5 +1,6 @@
 """KQATrainer: Lightning's trainer, with checkpoints found by name in any process and a run that ends validated."""
 
+import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -29,9 +30,19 @@ class KQATrainer(Trainer):
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
         self.in_fit = False  # also in the validation that ends a fit
         self.begun = False  # whether this fit has passed all checks and writes to its folder
-        self.stopped_by_user = False  # from the keyboard, which SignalExit makes a SIGTERM of
+        self.signalled = 0  # SIGINT, SIGTERM or a scheduler's signal that came to this process; 0 for none
+        self.stop_signal = 0  # the one that the run stops for, in all its processes
         self.weights: Path | None = None  # the checkpoint that validate, test or predict uses; None for none
         self.note = ""  # which weights are used; StartNote says it when the work starts
+
+    @property
+    def received_sigterm(self) -> bool:
+        """Whether the run is to stop.
+
+        All processes of a training say the same, and say it between two optimizer steps: Lightning's own handler has
+        them communicate whenever a signal comes, which another may do at the same time about something else.
+        """
+        return self.stop_signal != 0
 
     def fit(  # type: ignore[override]
         self,
@@ -158,7 +169,7 @@ class KQATrainer(Trainer):
         try:
             yield
         except SIGTERMException:
-            if self.stopped_by_user:
+            if self.stop_signal == signal.SIGINT:
                 raise KeyboardInterrupt from None
             raise
         except (MisconfigurationException, ValueError) as error:

@@ -24,8 +24,8 @@ class ArticleBatchSampler(Sampler[list[int]]):
             for one row a batch.
         shuffle: whether the order changes from epoch to epoch.
         seed: of the order.
-        rank: which share of the batches is handed out, of ``world_size`` shares. Shuffled, all ranks hand
-            out equally many, for which at most ``world_size - 1`` batches are handed out twice.
+        rank: which share of the batches is handed out, of ``world_size`` shares. All ranks hand out equally many,
+            since each waits for the others: where the batches do not come out even, the last of some is empty.
         world_size: number of processes that share an epoch.
         passed_over: numbers of the batches of this share that are handed out empty, because nothing is left to do
             about them; all others are what they would be without.
@@ -90,18 +90,15 @@ class ArticleBatchSampler(Sampler[list[int]]):
             raise KQAError(
                 f"the checkpoint stopped after {state['count']} of {state['length']} batches of an epoch with"
                 f" --data.seed {state['seed']}, and the data now make {len(self)} others with --data.seed {self.seed}:"
-                " to go on, pass the same table and the same --data flags"
+                " to go on, pass the same table, the same --data flags and as many processes"
             )
         self.epoch, self.count = state["epoch"], state["count"]
         self.start = min(state["count"], len(self))
 
     def _share(self) -> list[list[int]]:
         batches = self._batches()
-        if not self.shuffle:
-            return batches[self.rank :: self.world_size]
-        per_rank = -(-len(batches) // self.world_size)
-        repeated = (batches * self.world_size)[: per_rank * self.world_size]
-        return repeated[self.rank :: self.world_size]
+        missing = -len(batches) % self.world_size
+        return [*batches, *([] for _ in range(missing))][self.rank :: self.world_size]
 
     def _batches(self) -> list[list[int]]:
         """Return the batches of all ranks in this epoch's order."""

@@ -14,6 +14,7 @@ from typing import Any
 import datasets
 import torch
 from lightning import seed_everything
+from lightning.pytorch.utilities import rank_zero_only
 
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.data.splits import article_key, split_folds
@@ -91,7 +92,8 @@ class Crossfit:
             plan["content of data.val_path"] = table_digest(validation)
         run.data.hold_out(rows[0])
         run.data.setup("fit")
-        begin_plan(folder, plan, go_on)
+        if run.trainer.is_global_zero:
+            begin_plan(folder, plan, go_on)
         return Folds(folder, table, rows)
 
     def run(self, folds: Folds, make: Callable[[Path], Run], seed: int | bool = 0) -> None:
@@ -118,8 +120,8 @@ class Crossfit:
 
 
 def _check(trainer: KQATrainer) -> None:
-    if trainer.world_size > 1:
-        raise KQAError(f"crossfit runs in one process, not in {trainer.world_size}: pass --trainer.devices 1")
+    if trainer.num_nodes > 1:
+        raise KQAError(f"crossfit runs on one machine, not on {trainer.num_nodes}: pass --trainer.num_nodes 1")
     limit = trainer.limit_predict_batches  # --trainer.fast_dev_run sets it too
     if isinstance(limit, int) or limit != 1.0:  # 1 is one batch, 1.0 is all of them
         raise KQAError(
@@ -154,6 +156,7 @@ def _fit_and_answer(run: Run, rows: Sequence[int], seed: int | bool) -> None:
     _fit(run, seed)
     best = run.trainer.folder.best
     run.trainer.predict(run.model, run.data, ckpt_path=str(best if best.exists() else run.trainer.folder.last))
+    run.trainer.strategy.barrier("the fold's answers are written")
 
 
 def _fit_on_all(run: Run, seed: int | bool) -> None:
@@ -178,6 +181,7 @@ def _free_memory() -> None:
         torch.cuda.empty_cache()
 
 
+@rank_zero_only
 def _gather(folds: Folds, scores: Sequence[FoldScore]) -> None:
     """Write the predictions of all folds in the order of the table, and what they score."""
     candidates: dict[str, list[dict[str, Any]]] = {}

@@ -19,7 +19,7 @@ _DO_NOT = (
     *("config", "crossfit.final_model", "prediction_writer.path"),
     # Of these tables the content counts, not the name; the other two are not read.
     *("data.train_path", "data.val_path", "data.test_path", "data.predict_path", "data.num_workers"),
-    # One device is all there may be, whichever it is.
+    # Which devices does not matter; how many processes there are stands beside these.
     *("trainer.default_root_dir", "trainer.devices", "trainer.num_nodes"),
     *("trainer.logger", "trainer.log_every_n_steps", "trainer.enable_autolog_hparams", "trainer.model_registry"),
     *("trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),

@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities import rank_zero_warn
@@ -11,6 +12,7 @@ from peft import PeftModel
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
+from torchmetrics import MeanMetric
 
 from kqa_lightning.data.answer_rules import AnswerRule
 from kqa_lightning.data.datamodule import data_of
@@ -111,6 +113,7 @@ class KQAModule(LightningModule):
         self._answerer = Answerer(how, self.answer_rules, copy_answers)
         self.strict_loading = False  # a checkpoint holds adapters alone; on_load_checkpoint asserts that it holds all
         self._step_mean = StepMean(loss_normalisation)
+        self._validation_loss = MeanMetric()  # unlike Lightning's own mean exact over several processes
         self.model: PeftModel | None = None
 
     # --- weights -----------------------------------------------------------------------------------------------
@@ -153,7 +156,8 @@ class KQAModule(LightningModule):
 
     def training_step(self, batch: "PackedBatch", batch_idx: int) -> Tensor:
         """The loss of the batch's answers, summed: `on_before_optimizer_step` makes a mean of the whole step."""
-        total = self._step_mean.add(token_losses(self._adapted(), batch), batch)
+        losses = token_losses(self._adapted(), batch) if batch.articles else self._no_losses()
+        total = self._step_mean.add(losses, batch)
         return total * self.trainer.accumulate_grad_batches  # by which Lightning divides it
 
     def on_before_optimizer_step(self, optimizer: Optimizer) -> None:
@@ -163,9 +167,10 @@ class KQAModule(LightningModule):
 
     def validation_step(self, batch: "PackedBatch", batch_idx: int) -> None:
         """Log ``val/loss``, the mean over all supervised tokens of the validation data."""
-        losses = token_losses(self._adapted(), batch)
-        if len(losses):
-            self.log("val/loss", losses.mean(), on_epoch=True, prog_bar=True, sync_dist=True, batch_size=len(losses))
+        losses = token_losses(self._adapted(), batch) if batch.articles else self._no_losses()
+        self._validation_loss.update(losses.detach())
+        if len(losses) or self.trainer.world_size > 1:  # of several processes each takes part in the mean
+            self.log("val/loss", self._validation_loss, on_epoch=True, prog_bar=True)
 
     def test_step(self, batch: "PackedBatch", batch_idx: int) -> None:
         """Nothing: a test is scored on generated answers, by the callback that collects them."""
@@ -246,6 +251,13 @@ class KQAModule(LightningModule):
             return self.trainer
         except RuntimeError:
             return None
+
+    def _no_losses(self) -> Tensor:
+        """The losses of a batch that holds nothing, [0]: they depend on the adapters, whose gradients are then zero.
+
+        A process that has no batch left waits with such gradients for those of the others.
+        """
+        return torch.cat([tensor.flatten()[:0] for tensor in self._adapter_tensors().values()])
 
     def _adapter_tensors(self) -> dict[str, Tensor]:
         """The trainable tensors by their name in the state dict."""

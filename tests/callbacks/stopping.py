@@ -15,7 +15,7 @@ class StopAt(Callback):
 
     Args:
         step: The step.
-        where: Which hook it happens in: batch, validation or epoch.
+        where: Which hook it happens in: batch, validating (its first batch), validation or epoch.
     """
 
     def __init__(self, step: int, where: str = "batch") -> None:
@@ -23,6 +23,9 @@ class StopAt(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
         self._stop(trainer, "batch")
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        self._stop(trainer, "validating")
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         self._stop(trainer, "validation")

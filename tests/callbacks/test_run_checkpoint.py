@@ -158,16 +158,36 @@ def test_a_fresh_fit_sets_an_earlier_run_aside(
 
 @pytest.mark.parametrize(
     ("step", "where"),
-    [(1, "batch"), (3, "validation"), (4, "batch"), (6, "validation"), (6, "epoch"), (7, "batch"), (11, "batch")],
+    [
+        *((1, "batch"), (3, "validation"), (4, "batch"), (6, "validation"), (6, "epoch"), (7, "batch"), (11, "batch")),
+        *((3, "validating"), (6, "validating"), (12, "validating")),
+    ],
 )
 def test_going_on_gives_the_weights_of_an_undisturbed_run(runs: SmallRuns, fitted: Path, step: int, where: str) -> None:
     run = f"killed-{step}-{where}"
     killed(runs, run, step, where, *LIKE_FITTED)
+    if where == "validating":  # the steps before it are not lost, and it is not passed over
+        assert load(runs.folder / run / LAST)["global_step"] == step
     assert runs("fit", run, *LIKE_FITTED, "--ckpt_path", "last") == 0
     folder = runs.folder / run
     assert same_weights(folder / LAST, fitted / LAST)
     assert same_weights(folder / BEST, fitted / BEST)
     assert load(folder / BEST)["best_score"] == load(fitted / BEST)["best_score"]
+    assert dict(scalars(folder, "val/char_f1")) == dict(scalars(fitted, "val/char_f1"))  # some drawn a second time
+
+
+@pytest.mark.parametrize("limit", [(), ("--trainer.max_steps", "12")], ids=["by epochs", "by steps"])
+def test_a_validation_that_was_cut_off_is_run_once(runs: SmallRuns, fitted: Path, limit: tuple[str, ...]) -> None:
+    """Killed at an epoch's end, and again before another checkpoint is due than that after its validation."""
+    run = f"cut-off-{len(limit)}"
+    options = (*LIKE_FITTED, *limit, "--checkpoint.every_n_train_steps", "1000")
+    killed(runs, run, 6, "validating", *options)
+    killed(runs, run, 8, "batch", *options, "--ckpt_path", "last")
+    assert not load(runs.folder / run / LAST)["validation_due"]
+    assert runs("fit", run, *options, "--ckpt_path", "last") == 0
+    assert same_weights(runs.folder / run / LAST, fitted / LAST)
+    assert [step for step, _ in scalars(runs.folder / run, "val/char_f1")].count(8) == 1
+    assert load(runs.folder / run / LAST)["best_score"] == load(fitted / LAST)["best_score"]
 
 
 def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path) -> None:
@@ -241,7 +261,7 @@ def test_a_damaged_last_is_replaced_by_the_one_before(
 ) -> None:
     folder = tmp_path / "damaged"
     shutil.copytree(fitted, folder)
-    assert load(folder / "checkpoints/previous.ckpt")["global_step"] < 12
+    assert load(folder / "checkpoints/previous.ckpt")["validation_due"]  # it was written before the last one
     (folder / LAST).write_bytes((folder / LAST).read_bytes()[:-1000])
     if damage == "gone":
         (folder / LAST).unlink()

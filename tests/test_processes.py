@@ -1,0 +1,121 @@
+"""Two processes give what one gives, and end as one."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from curves import scalars
+from safetensors.torch import load_file
+from small_runs import SmallRuns, read_rows, refusal, write_rows
+
+TWO = ("--trainer.strategy", "ddp", "--trainer.devices", "2")
+# What one process takes in a step as two do; they draw dropout each for itself.
+LIKE_TWO = ("--trainer.accumulate_grad_batches", "2")
+EXACT = ("--model.lora.dropout", "0")
+CALLBACKS = str(Path(__file__).parent / "callbacks")
+ADAPTER = "adapter/adapter_model.safetensors"
+
+
+def in_two(runs: SmallRuns, command: str, run: str, *options: str, status: int = 0) -> tuple[str, str]:
+    """Run a command in two processes; stdout and stderr."""
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([CALLBACKS, *sys.path]), "OMP_NUM_THREADS": "1"}
+    process = runs.process(command, run, *options, *TWO, env=environment)
+    try:
+        output, errors = process.communicate(timeout=180)
+    finally:
+        process.kill()
+    assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    return output, errors
+
+
+def difference(one: Path, other: Path) -> float:
+    """The largest relative one of two files of adapters, tensor by tensor."""
+    first, second = load_file(one), load_file(other)
+    assert list(first) == list(second)
+    return max(float((first[name] - second[name]).norm() / first[name].norm()) for name in first)
+
+
+@pytest.fixture(scope="module")
+def odd(runs: SmallRuns) -> Path:
+    """A training table of five articles: of two processes, one has nothing in the last step of an epoch."""
+    rows = read_rows(runs.tables["train"])
+    kept = list(dict.fromkeys(row["context"] for row in rows))[:5]
+    return write_rows(runs.folder / "odd.csv", [row for row in rows if row["context"] in kept])
+
+
+def test_a_fit_learns_and_scores_what_one_process_does(runs: SmallRuns, odd: Path) -> None:
+    options = (
+        *EXACT,
+        *("--data.train_path", str(odd), "--data.val_path", str(runs.tables["train"]), "--trainer.max_epochs", "2"),
+        # Of the six articles of the validation each is a batch, and the answers end amid the fourth.
+        *("--data.evaluation_tokens_per_batch", "1", "--answer_evaluation.max_questions", "14"),
+    )
+    assert runs("fit", "fit-one", *options, *LIKE_TWO) == 0
+    output, errors = in_two(runs, "fit", "fit-two", *options)
+    one, two = runs.folder / "fit-one", runs.folder / "fit-two"
+    assert difference(one / ADAPTER, two / ADAPTER) < 1e-4
+    first, second = (torch.load(folder / "checkpoints/last.ckpt", weights_only=True) for folder in (one, two))
+    assert first["global_step"] == second["global_step"] == 6
+    assert len(second["other_random_states"]) == 1
+    for name in ("val/char_f1", "val/exact_match", "val/loss"):
+        assert scalars(two, name) == [(step, pytest.approx(value, rel=1e-4)) for step, value in scalars(one, name)]
+    losses = dict(scalars(one, "train/loss"))  # drawn at each micro-batch
+    assert [value for _, value in scalars(two, "train/loss")] == pytest.approx(list(losses.values()), rel=1e-4)
+    assert output.count("val/char_f1") == 2
+    assert errors.count("best val/char_f1") == 1
+
+
+def test_a_part_with_fewer_batches_than_processes_is_scored(
+    runs: SmallRuns, fitted: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    best = ("--ckpt_path", str(fitted / "checkpoints/best.ckpt"))
+    assert runs("test", "test-one", *best) == 0
+    alone = [line for line in capsys.readouterr().out.splitlines() if line.startswith("test/")]
+    output, _ = in_two(runs, "test", "test-two", *best)
+    assert [line for line in output.splitlines() if line.startswith("test/")] == alone
+    assert len(alone) == 1
+
+
+def test_crossfit_answers_every_question_as_one_process_does(
+    runs: SmallRuns, odd: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = (*EXACT, "--data.train_path", str(odd), "--crossfit.folds", "2")
+    assert runs("crossfit", "crossfit-one", *options, *LIKE_TWO) == 0
+    output, errors = in_two(runs, "crossfit", "crossfit-two", *options)
+    one, two = runs.folder / "crossfit-one/oof", runs.folder / "crossfit-two/oof"
+    for file in ("predictions.csv", "scores.json"):
+        assert (one / file).read_bytes() == (two / file).read_bytes()
+    assert [row["id"] for row in read_rows(two / "predictions.csv")] == [row["id"] for row in read_rows(odd)]
+    for fold in ("fold-1", "fold-2"):
+        assert difference(one / fold / ADAPTER, two / fold / ADAPTER) < 1e-4
+    assert output.count("char F1") == 1
+    assert errors.count("each answered by a model that has not read its article") == 1
+
+    again = (*options, "--trainer.strategy", "ddp", "--ckpt_path", "last")
+    message = refusal(capsys, *runs.arguments("crossfit", "crossfit-two", *again))
+    assert "processes was 2 and is None" in message
+
+
+def trouble(rank: int, step: int, what: str) -> str:
+    settings = f"{{rank: {rank}, step: {step}, what: {what}}}"
+    return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {settings}}}"
+
+
+@pytest.mark.parametrize("where", ["in both", "in the second"])
+def test_an_error_is_said_once_and_ends_both(runs: SmallRuns, where: str) -> None:
+    """Gradients that are no number are those of all processes; a full disk is of one, for which the other waits."""
+    options = ("--finite_guard.max_skipped_steps", "0", "--checkpoint.every_n_train_steps", "1")
+    cause = "{class_path: poison.Poison, init_args: {steps: [2]}}"
+    word = f"--trainer.callbacks+={cause}" if where == "in both" else trouble(1, 1, "error")
+    _, errors = in_two(runs, "fit", where.replace(" ", "-"), *options, word, status=2)
+    (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
+    if where == "in the second":
+        assert line == "error: process 1: the disk of this process is full"
+        return
+    articles = {row["id"]: row["context"] for row in read_rows(runs.tables["train"])}
+    named = {articles[name] for name in articles if name in line}
+    assert len(named) == 2
+    assert torch.load(runs.folder / "in-both/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
