@@ -151,6 +151,9 @@ class RunCheckpoint(Callback):
         no_last, no_best, old = trainer.strategy.broadcast(_missing(folder))
         if no_last:
             self._save_last(trainer)
+        if self.best_score is None and not no_best:
+            say(f"nothing was validated, and {folder.best} cannot be read; the end: {folder.last}")
+            return
         if no_best:
             self._export(trainer, pl_module)
             say(f"nothing was validated: {folder.adapter} holds the last weights")
@@ -165,9 +168,7 @@ class RunCheckpoint(Callback):
         checkpoint["validation_due"] = self._validation_due
         checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
-        resumed = self._resumed
-        checkpoint["train_loader"] = resumed["train_loader"] if resumed else self._train_loader.state_dict()
-        checkpoint["random_state"], *checkpoint["other_random_states"] = gathered(trainer, random_state())
+        checkpoint.update(self._resumed or _states(self._train_loader.state_dict(), gathered(trainer, random_state())))
         checkpoint["changeable"] = _changeable(trainer, pl_module)
         checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint
 
@@ -186,8 +187,8 @@ class RunCheckpoint(Callback):
                     f" {lost} of its micro-batches; --ckpt_path last leaves out none"
                 )
             self._changes = _changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
-        self._resumed = {name: checkpoint[name] for name in ("train_loader", "random_state")}
-        self._resumed["other_random_states"] = checkpoint.get("other_random_states", [])  # of processes but the first
+        of_others = checkpoint.get("other_random_states", [])  # none where a single process wrote it
+        self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])
 
     def _begin(self, trainer: Trainer) -> None:
         """Set an earlier run aside, now that nothing the user gave can fail any more."""
@@ -240,6 +241,12 @@ class RunCheckpoint(Callback):
             self._export(trainer, pl_module)
             for name, tensor in tensors.items():
                 tensor.copy_(present[name])
+
+
+def _states(train_loader: dict[str, Any], random_states: list[dict[str, Any]]) -> dict[str, Any]:
+    """Where a run is, as a checkpoint holds it: in the data, and in the random numbers of each process."""
+    first, *others = random_states
+    return {"train_loader": train_loader, "random_state": first, "other_random_states": others}
 
 
 def _folder(trainer: Trainer) -> RunFolder:

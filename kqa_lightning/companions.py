@@ -52,11 +52,12 @@ class _Companions:
             threading.Thread(target=self._wait_for_word, args=(connection,), daemon=True).start()
 
     def _wait_for_word(self, connection: Connection) -> None:
-        rank = connection.recv()
+        rank = None  # of one that ends before it has said it
         try:
+            rank = connection.recv()
             status, text = connection.recv()
         except (EOFError, OSError):
-            status, text = 1, f"error: process {rank} was killed"
+            status, text = 1, f"error: process {rank} was killed" if rank else "error: another process was killed"
             patience = 1.0
         else:
             text = text.replace("error: ", f"error: process {rank}: ", 1)

@@ -9,7 +9,6 @@ then combine the three. In full, the training questions are answered out of fold
 learn. Every step is a command that works by itself, and is printed before it runs.
 """
 
-import argparse
 import csv
 import json
 import shlex
@@ -20,6 +19,7 @@ from importlib.resources import files
 from pathlib import Path
 
 from ensemble import main as run_ensemble
+from script_options import ScriptParser, run_script
 
 from kqa_lightning.__main__ import main as run_command
 from kqa_lightning.assets import sample_table
@@ -164,15 +164,13 @@ def report(output: Path, learned_rules: Sequence[str] = ()) -> None:
     print(f"\n{format_table(base_scores, tuned_scores, parts)}")
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Run the demo."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = ScriptParser("Fine-tune three tiny models on the sample, answer before and after, and merge the answers.")
     parser.add_argument("--output", type=Path, default=Path("runs/demo"), help="folder for everything it makes")
     parser.add_argument("--full", action="store_true", help="also learn from out-of-fold predictions")
     parser.add_argument("--seed", type=int, default=0, help="of the fine-tuning (adapters, order, dropout)")
-    arguments = parser.parse_args()
+    arguments = parser.parse(given)
     start = time.monotonic()
     for name in FAMILIES:
         run_family(name, arguments.output, arguments.seed)
@@ -192,4 +190,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main, None))

@@ -6,13 +6,14 @@ split; ``test_patterns.csv`` tells which of its questions rely on a new pattern.
 
 from __future__ import annotations
 
-import argparse
 import csv
 import random
+import sys
 import unicodedata
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from script_options import ScriptParser, run_script
 from synthetic_news import Article, NewsGenerator, Split
 
 SEED = 20240
@@ -67,12 +68,12 @@ def write_sample_data(output: Path, seed: int = SEED) -> None:
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Parse the arguments and write the files."""
-    parser = argparse.ArgumentParser(description=__doc__, allow_abbrev=False)
+    parser = ScriptParser("Write the sample data set.")
     parser.add_argument("--output", type=Path, default=SAMPLE, help="folder for the CSV files")
     parser.add_argument("--seed", type=int, default=SEED, help="default: %(default)s")
-    arguments = parser.parse_args(argv)
+    arguments = parser.parse(argv)
     write_sample_data(arguments.output, arguments.seed)
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main, None))

@@ -6,10 +6,12 @@
 Deterministic by seed on one kind of processor; killed and started again, it goes on where it stopped.
 """
 
-import argparse
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from script_options import ScriptParser, run_script
 from tiny_bases.families import FAMILIES, Family
 from tiny_bases.pretraining import pretrain
 from tiny_bases.vocabulary import save_tokenizer
@@ -30,16 +32,14 @@ def make(family: Family, output: Path, work: Path) -> None:
     print(f"{folder}: {model.num_parameters():,} parameters, {size / 2**20:.2f} MiB")
 
 
-def main() -> None:
+def main(given: Sequence[str] | None = None) -> None:
     """Parse the flags and make the bases."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
+    parser = ScriptParser("Pre-train the tiny bases from scratch.")
     parser.add_argument("--only", choices=sorted(FAMILIES), help="make this base alone")
     parser.add_argument("--output", type=Path, default=ASSETS, help="folder that gets tiny-<name>")
     parser.add_argument("--work", type=Path, default=Path("build/tiny-bases"), help="where the state is kept")
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
-    arguments = parser.parse_args()
+    arguments = parser.parse(given)
     torch.set_num_threads(arguments.threads)
     for family in FAMILIES.values():
         if arguments.only in (None, family.name):
@@ -47,4 +47,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main, None))

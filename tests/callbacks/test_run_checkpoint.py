@@ -190,6 +190,26 @@ def test_a_validation_that_was_cut_off_is_run_once(runs: SmallRuns, fitted: Path
     assert load(runs.folder / run / LAST)["best_score"] == load(fitted / LAST)["best_score"]
 
 
+def test_a_run_that_is_cut_off_in_its_last_validation_keeps_its_random_numbers(runs: SmallRuns) -> None:
+    options = (*LIKE_FITTED, "--model.lora.dropout", "0.1", "--trainer.max_steps", "2")
+    run = "cut-off-at-the-end"
+    killed(runs, run, 2, "validating", *options)
+    after_training = load(runs.folder / run / LAST)["random_state"]["torch"]
+    assert runs("fit", run, *options, "--ckpt_path", "last") == 0
+    assert torch.equal(load(runs.folder / run / LAST)["random_state"]["torch"], after_training)
+
+
+def test_a_damaged_best_checkpoint_and_no_validation_is_no_traceback(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "damaged-best"
+    shutil.copytree(fitted, folder)
+    (folder / BEST).write_bytes(b"x")
+    options = (*LIKE_FITTED, "--trainer.limit_val_batches", "0", "--ckpt_path", "last")
+    assert runs("fit", str(folder), *options) == 0
+    assert f"{folder / BEST} cannot be read; the end: {folder / LAST}" in capsys.readouterr().err
+
+
 def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path) -> None:
     run = "killed-seam"
     killed(runs, run, 5, "batch", *LIKE_FITTED)

@@ -23,6 +23,8 @@ from synthetic_news import (
 )
 from synthetic_news.names import NameSource, contains_reserved
 
+from kqa_lightning.errors import KQAError
+
 PRETRAIN_ARTICLES = 3000
 FILES = ("train.csv", "val.csv", "test.csv", "test_patterns.csv")
 MAX_TOTAL_BYTES = 2_000_000
@@ -80,6 +82,11 @@ def _assert_no_reserved(texts: Iterable[str]) -> None:
         for length in lengths:
             parts = {text[i : i + length] for i in range(len(text) - length + 1)}
             assert not parts & reserved_names(), text
+
+
+def test_a_mistyped_flag_is_named() -> None:
+    with pytest.raises(KQAError, match="there is no option --outpu; did you mean --output"):
+        make_sample_data.main(["--outpu", "x"])
 
 
 def test_files_are_equal_when_made_again(sample: Path, tmp_path: Path) -> None:
