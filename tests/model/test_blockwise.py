@@ -1,8 +1,7 @@
-from types import SimpleNamespace
-
 import pytest
 import torch
 from torch import Tensor, nn
+from transformers import MistralConfig
 from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward
 
 from kqa_lightning.model.blockwise import BLOCK, attend
@@ -26,7 +25,7 @@ def packed_mask(rows: list[tuple[int, list[int]]], window: int | None) -> Tensor
     longest = max(map(len, segments))
     segments = [one + [-1] * (longest - len(one)) for one in segments]
     positions = [one + [0] * (longest - len(one)) for one in positions]
-    config = SimpleNamespace(sliding_window=window, layer_types=None)
+    config = MistralConfig(sliding_window=window)
     return attention_mask(config, torch.tensor(segments), torch.tensor(positions), torch.float32)
 
 
