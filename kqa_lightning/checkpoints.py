@@ -61,6 +61,7 @@ def is_whole(path: Path) -> bool:
     try:
         with zipfile.ZipFile(path) as archive:
             return archive.testzip() is None
+    # What zipfile says of damaged bytes: a flipped bit can make a part look packed, encrypted, or of another length.
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return False
 

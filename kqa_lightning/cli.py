@@ -176,7 +176,7 @@ def run_cli(work: Callable[[], object]) -> int:
         return status
     try:
         status, text = _outcome(work)
-    except Exception:
+    except Exception:  # a fault of ours: the first process prints it, or it would say that this one was killed
         status, text = 1, traceback.format_exc()
     first.end(status, text)
     return status

@@ -24,7 +24,9 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are 
 from benchmarks.answering_ways import Job, answer
 from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
 from benchmarks.charts import draw_speeds
+from benchmarks.options import benchmark_parser
 from benchmarks.workers import Worker
+from script_options import run_script
 
 from kqa_lightning.ensemble.text_tables import format_table
 
@@ -82,30 +84,16 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
-    )
-    parser.add_argument("--korquad", metavar="FILE", help="KorQuAD's development set; without it the sample")
-    parser.add_argument(
-        "--bases",
-        nargs="+",
-        default=["tiny-gemma2", "tiny-nous", "wide"],
-        help="bundled bases, and wide: 95 million random parameters, 256,000 words",
+    parser = benchmark_parser(
+        "Compare ways to answer: transformers', the deck's among them, and ours.", ("tiny-gemma2", "tiny-nous", "wide")
     )
     parser.add_argument(
         "--adapters", nargs="*", default=[], metavar="BASE=FOLDER", help="adapters of bases, such as runs/x/adapter"
     )
-    parser.add_argument(
-        "--wide-tokenizer", default="tiny-gemma2", help="tokenizer of the wide base, such as Gemma's own (folder)"
-    )
     parser.add_argument("--articles", type=int, default=32, help="to answer the questions of in a repetition")
     parser.add_argument("--deck-articles", type=int, default=4, help="the same for the deck's way")
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="processor threads of a way")
     parser.add_argument("--quick", action="store_true", help="a few articles, twice")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it")
-    options = parser.parse_args(arguments)
+    options = parser.parse(arguments)
     if options.quick:
         options.articles, options.deck_articles, options.repetitions = min(options.articles, 8), 1, 2
     return options
@@ -224,4 +212,4 @@ def describe(name: str, measured: dict[str, Measured]) -> str:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main, None))

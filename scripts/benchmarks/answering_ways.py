@@ -85,7 +85,7 @@ def answer(connection: Connection, job: Job, way: str, batch_size: int) -> None:
 
     Args:
         connection: to the parent. It sends how many of the articles to answer, and gets a Piece and the answers; or
-            None, and gets the peak memory in MiB. A way that cannot run sends why in place of "ready".
+            None, and gets the peak memory in MiB. Where continuous batching cannot run, it sends why, not "ready".
         job: what to do.
         way: which of WAYS, or ``reference``: transformers' generate on one row.
         batch_size: rows of a batch, where the way has batches of a fixed size.
@@ -98,7 +98,9 @@ def answer(connection: Connection, job: Job, way: str, batch_size: int) -> None:
     try:
         with torch.no_grad():
             answering(articles[:1])  # warm
-    except Exception as error:  # whatever a library has against this machine
+    except Exception as error:
+        if way != "continuous":  # experimental, and may have something against this machine; what fails else is a fault
+            raise
         connection.send(f"{type(error).__name__}: {error}")
         return
     connection.send("ready")
@@ -124,10 +126,10 @@ def deck(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size: i
     class IdsPipeline(TextGenerationPipeline):
         """Reads a prompt's ids, as all ways do, and not its text, which would be tokenized a little otherwise."""
 
-        def preprocess(self, input_: Any, **_: Any) -> dict[str, Any]:  # type: ignore[override]  # as theirs does
+        def preprocess(self, *given: Any, **_: Any) -> dict[str, Any]:
             """Look the ids up."""
-            ids = torch.tensor([known[input_]])
-            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "prompt_text": input_}
+            ids = torch.tensor([known[given[0]]])
+            return {"input_ids": ids, "attention_mask": torch.ones_like(ids), "prompt_text": given[0]}
 
     known: dict[str, tuple[int, ...]] = {}
     pipeline = IdsPipeline(model=model, tokenizer=encoder.tokenizer)

@@ -22,8 +22,10 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are 
 
 from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
 from benchmarks.charts import draw_speeds
+from benchmarks.options import benchmark_parser
 from benchmarks.training_ways import Job, train_ours, train_trl
 from benchmarks.workers import Piece, Worker
+from script_options import run_script
 
 from kqa_lightning.ensemble.text_tables import format_table
 
@@ -79,26 +81,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
-    parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    parser = benchmark_parser(
+        "Compare ways to train: TRL's, as the deck used it and at its best, and ours.",
+        ("tiny-gemma2", "tiny-eeve", "tiny-nous", "wide"),
     )
-    parser.add_argument("--korquad", metavar="FILE", help="KorQuAD's development set; without it the sample alone")
-    parser.add_argument(
-        "--bases",
-        nargs="+",
-        default=["tiny-gemma2", "tiny-eeve", "tiny-nous", "wide"],
-        help="bundled bases, and wide: 95 million random parameters, 256,000 words",
-    )
-    parser.add_argument(
-        "--wide-tokenizer", default="tiny-gemma2", help="tokenizer of the wide base, such as Gemma's own (folder)"
-    )
-    parser.add_argument("--repetitions", type=int, default=5)
     parser.add_argument("--steps", type=int, default=2, help="optimizer steps a repetition takes")
-    parser.add_argument("--threads", type=int, default=1, help="processor threads of a way")
     parser.add_argument("--quick", action="store_true", help="one step a repetition")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it")
-    options = parser.parse_args(arguments)
+    options = parser.parse(arguments)
     if options.quick:
         options.steps = 1
     return options
@@ -225,4 +214,4 @@ def _speed(piece: Piece) -> float:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(run_script(main, None))

@@ -3,6 +3,7 @@
 import math
 from collections import Counter
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -126,6 +127,7 @@ def test_what_is_not_allowed_is_never_drawn(model: PeftModel) -> None:
 
 
 def test_what_nothing_could_be_drawn_with_is_refused() -> None:
-    for wrong in ({"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"num_candidates": 0}):
+    cases: list[dict[str, Any]] = [{"temperature": 0.0}, {"top_p": 0.0}, {"top_p": 1.5}, {"num_candidates": 0}]
+    for wrong in cases:
         with pytest.raises(ValueError, match=next(iter(wrong))):
-            Decoding(**wrong)  # type: ignore[arg-type]
+            Decoding(**wrong)
