@@ -187,8 +187,10 @@ def _outcome(work: Callable[[], object]) -> tuple[int, str]:
     try:
         _quieten()
         work()
-    except (KQAError, MisconfigurationException) as error:
+    except KQAError as error:
         return _refused(str(error))
+    except MisconfigurationException as error:  # Lightning's, which names no flag
+        return _refused(f"--trainer: {error}")
     except OSError as error:  # of a file that the user named, or of a disk that is full
         return _refused(f"{error.filename or 'a file'}: {error.strerror or error}")
     except SIGTERMException:

@@ -175,7 +175,7 @@ class KQATrainer(Trainer):
         except (MisconfigurationException, ValueError) as error:
             of_a_setting = not self.begun and _raised_in(error).startswith("lightning.")
             if isinstance(error, MisconfigurationException) or of_a_setting:
-                raise KQAError(str(error)) from error
+                raise KQAError(f"--trainer: {error}") from error
             raise
 
     def _weights(self, ckpt_path: str | None) -> str | None:

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from tokenizers import Encoding, Tokenizer, models
@@ -21,6 +22,12 @@ def load_tokenizer(base_model: str) -> PreTrainedTokenizerBase:
         KQAError: where there is none, or none of the fast kind.
     """
     name = resolve_base_model(base_model)
+    folder = Path(name)
+    if folder.is_dir() and not any((folder / file).exists() for file in ("config.json", "tokenizer.json")):
+        raise KQAError(
+            f"--model.base_model {base_model}: the folder has neither config.json nor tokenizer.json; name one with a"
+            " model and its tokenizer in Hugging Face format"
+        )
     try:
         ask_hub_once(name)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)

@@ -44,7 +44,7 @@ def read_candidates(path: Path) -> ModelCandidates:
     """The candidates in a ``.jsonl`` as ``predict`` writes it, or in another table with the columns id and answer.
 
     Raises:
-        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
+        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or duplicate ids.
     """
     if extension(path)[0] == ".jsonl":
         return _read_lines(path)

@@ -42,7 +42,7 @@ def read_questions(flag: str, source: str, needed: tuple[str, ...]) -> dict[str,
         needed: names of one column, any of which will do, that the table must have besides its ids.
 
     Raises:
-        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
+        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or duplicate ids.
     """
     problems = Problems(f"{flag} {source}")
     table = read_file(sample_table("test") if source == SAMPLE else user_path(source), problems)

@@ -20,7 +20,7 @@ def read_answers(path: Path) -> dict[str, str]:
         path: a CSV, TSV, JSONL or Parquet file, packed or not.
 
     Raises:
-        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or repeated ids.
+        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or duplicate ids.
     """
     problems = Problems(str(path))
     table = read_file(path, problems)
@@ -57,7 +57,7 @@ class Ids:
             self._problems.add("blank id", row)
             return False
         if (first := self._rows.setdefault(name, row)) != row:
-            self._problems.add("repeated id", row, f"{first_few([name])} of row {first}")
+            self._problems.add("duplicate id", row, f"{first_few([name])} of row {first}")
             return False
         return True
 

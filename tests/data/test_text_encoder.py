@@ -100,12 +100,19 @@ def test_byte_level_and_prepending_tokenizers() -> None:
 
 def test_unreachable_base_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    for name in ("nobody/no-such-model", str(tmp_path), str(tmp_path / "missing")):
+    (tmp_path / "broken").mkdir()
+    (tmp_path / "broken" / "config.json").write_text("{", encoding="utf-8")
+    for name in ("nobody/no-such-model", str(tmp_path / "broken"), str(tmp_path / "missing")):
         with pytest.raises(KQAError) as error:
             load_tokenizer(name)
         message = str(error.value)
         assert f"--model.base_model {name}" in message and "offline, pass a folder" in message
         assert "\n" not in message
+
+
+def test_a_folder_without_a_model_is_named_with_what_it_lacks(tmp_path: Path) -> None:
+    with pytest.raises(KQAError, match=r"--model\.base_model .*neither config\.json nor tokenizer\.json"):
+        load_tokenizer(str(tmp_path))
 
 
 def test_bundled_bases(tiny_bases: dict[str, Path]) -> None:

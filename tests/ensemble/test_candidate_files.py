@@ -60,7 +60,7 @@ GOOD = line("1", candidate("가"))
         ("", "is empty"),
         ("id,answer\n1,가\n", r"broken JSON \(.*\): row 1 \(line 1\)"),
         (f"{GOOD}\n[]\n", r"no JSON object: row 2 \(line 2\)"),
-        (f"{GOOD}\n{GOOD}\n", r"repeated id: row 2 \(1 of row 1\)"),
+        (f"{GOOD}\n{GOOD}\n", r"duplicate id: row 2 \(1 of row 1\)"),
         (f"{GOOD}\n" + line(" ", candidate("나")), "blank id: row 2"),
         (line(1, candidate("가")), r"needs an id that is a text: row 1 \(line 1\)"),
         ('{"candidates": [{"answer": "가"}]}', r"needs an id that is a text: row 1 \(line 1\)"),
@@ -90,7 +90,7 @@ def test_all_faults_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(KQAError) as caught:
         read_candidates(path)
     assert str(caught.value) == (
-        f"{path}: no JSON object: rows 2 (line 2), 4 (line 5); repeated id: row 3 (1 of row 1)"
+        f"{path}: no JSON object: rows 2 (line 2), 4 (line 5); duplicate id: row 3 (1 of row 1)"
     )
 
 

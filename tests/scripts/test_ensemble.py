@@ -131,7 +131,7 @@ WRONG = {
     "missing file": ([*THREE[:2], "eeve=none.csv"], "none.csv: there is no such file"),
     "missing column": ([*THREE, "x=headless.csv"], "headless.csv has no column 'id' and no column 'answer'"),
     "columns found": ([*THREE, "x=headless.csv"], "found: 'Q1', '25명'"),
-    "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: repeated id: row 2 (Q1 of row 1)"),
+    "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: duplicate id: row 2 (Q1 of row 1)"),
     "blank ids": ([*THREE, "x=blank.csv"], "blank.csv: blank id: row 2"),
     "different ids": (
         [*THREE, "x=fewer.csv"],

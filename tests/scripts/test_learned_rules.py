@@ -212,7 +212,7 @@ WRONG = {
     "no name": (["--oof", "a_oof.jsonl", *OOF[2:]], "--oof 'a_oof.jsonl': prediction files are given as NAME=FILE"),
     "missing file": (["--oof", "c=none.jsonl", *OOF[2:], *STACKING], "none.jsonl: there is no such file"),
     "different ids": (["--oof", "c=fewer.jsonl", *OOF[2:], *STACKING], "answer different questions; only in a_oof"),
-    "repeated ids": (["--oof", "c=twice.jsonl", *OOF[2:], *STACKING], "twice.jsonl: repeated id: row 2 (1 of row 1)"),
+    "repeated ids": (["--oof", "c=twice.jsonl", *OOF[2:], *STACKING], "twice.jsonl: duplicate id: row 2 (1 of row 1)"),
     "broken file": (["--oof", "c=broken.jsonl", *OOF[2:], *STACKING], "broken.jsonl: broken JSON"),
     "a file to combine": (["--oof", "c=c.jsonl", *OOF[2:]], "--oof c=c.jsonl: that is also a file to combine"),
     "a copy of a file to combine": (["--oof", "c=copy.jsonl", *OOF[2:]], "--oof c=copy.jsonl: that is also a file"),
