@@ -92,6 +92,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--articles", type=int, default=32, help="to answer the questions of in a repetition")
     parser.add_argument("--deck-articles", type=int, default=4, help="the same for the deck's way")
+    parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="type of weights and arithmetic")
     parser.add_argument("--quick", action="store_true", help="a few articles, twice")
     options = parser.parse(arguments)
     if options.quick:
@@ -116,7 +117,9 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
             folder, prompt = str(scratch / "wide"), "gemma2"
             make_wide_base(Path(folder), str(resolve_source(options.wide_tokenizer)))
         tokens = WIDE_TOKENS if is_wide else DECK_TOKENS
-        job = Job(folder, prompt, str(path), adapters.get(base), tokens, not is_wide, options.threads)
+        job = Job(
+            folder, prompt, str(path), adapters.get(base), tokens, not is_wide, options.precision, options.threads
+        )
         found.append(Comparison(f"{base}/{table}", job, counts))
     return found
 

@@ -20,7 +20,7 @@ from kqa_lightning.data.encoding import EncodedArticle, PromptEncoder
 from kqa_lightning.model.answering import AnswerGenerator, Decoding
 from kqa_lightning.model.answers import AnswerReader
 from kqa_lightning.model.attention import Attention
-from kqa_lightning.model.base import load_base_model
+from kqa_lightning.model.base import Precision, load_base_model
 
 Answers = list[tuple[int, ...]]
 Answering = Callable[[list[EncodedArticle]], Answers]
@@ -37,6 +37,7 @@ class Job:
         adapter: folder of an adapter, merged into the base; none for the base alone.
         max_new_tokens: most tokens of an answer.
         ends: whether the end token ends an answer; if not, all have ``max_new_tokens``.
+        precision: of weights and arithmetic.
         threads: of the processor.
     """
 
@@ -46,6 +47,7 @@ class Job:
     adapter: str | None
     max_new_tokens: int
     ends: bool
+    precision: Precision
     threads: int
 
     def articles(self) -> tuple[PromptEncoder, list[EncodedArticle]]:
@@ -57,11 +59,11 @@ class Job:
         return data.encoder, list(data.articles["predict"])
 
     def model(self, ours: bool) -> PreTrainedModel:
-        """The model in fp32; with our attention, or what transformers has for the architecture."""
+        """The whole model, nothing in 4 bits; with our attention, or what transformers has for the architecture."""
         attention: Attention | None = None if ours else "eager" if self.prompt == "gemma2" else "sdpa"
         device = "cuda" if torch.cuda.is_available() else "cpu"
         model = load_base_model(
-            self.base_model, quantization="none", precision="fp32", attn_implementation=attention, device=device
+            self.base_model, quantization="none", precision=self.precision, attn_implementation=attention, device=device
         )
         if self.adapter is not None:
             from peft import PeftModel
