@@ -61,9 +61,9 @@ def tiny_bases() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> small_runs.SmallRuns:
-    """Small tables, and the commands on them."""
-    return small_runs.small_runs(tmp_path_factory)
+def runs(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> small_runs.SmallRuns:
+    """Small tables, and the commands on them; `make faults`, which fills disks, with files of their real size."""
+    return small_runs.small_runs(tmp_path_factory, shallow=pytestconfig.getoption("markexpr") != "faults")
 
 
 @pytest.fixture(scope="session")

@@ -25,7 +25,8 @@ def refused(runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.Captur
 
     def run(command: str, *options: str, config: str = "tiny-nous.yaml") -> str:
         before = contents(folder)
-        line = refusal(capsys, *SmallRuns(runs.folder, config).arguments(command, str(folder), *options))
+        small = runs if config == runs.config else SmallRuns(runs.folder, config)
+        line = refusal(capsys, *small.arguments(command, str(folder), *options))
         assert contents(folder) == before
         return line
 
