@@ -7,8 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
-from safetensors.torch import load_file, save_file
 from forked import fork_ranks
+from safetensors.torch import load_file, save_file
 from small_runs import SmallRuns, contents, read_rows, refusal, write_rows
 from stopping import Killed
 
