@@ -1,12 +1,14 @@
 """Real commands on the tiny bases, shrunk to seconds: a few articles of the sample and a few tokens an answer."""
 
+import contextlib
 import csv
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -21,6 +23,7 @@ ROOT = Path(__file__).parents[1]
 ARTICLES = {"train": 6, "val": 2, "test": 2}
 KEPT_LAYERS = (0, 4)
 LEARNING_RATE = "0.04"
+Script = Callable[[Sequence[str]], int]
 SMALL = (
     *("--trainer.enable_progress_bar", "false"),
     *("--model.max_new_tokens", "4"),
@@ -114,6 +117,17 @@ def run_script(name: str, folder: Path, *arguments: str) -> subprocess.Completed
     environment = os.environ | {"PYTHONPATH": str(ROOT), "PYTHONUTF8": "1"}
     command = [sys.executable, str(ROOT / "scripts" / name), *arguments]
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, encoding="utf-8", timeout=60)
+
+
+def call_script(script: Script, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """The same in this process, given the script's ``main``."""
+    with (
+        contextlib.chdir(folder),
+        contextlib.redirect_stdout(io.StringIO()) as output,
+        contextlib.redirect_stderr(io.StringIO()) as errors,
+    ):
+        status = script(list(arguments))
+    return subprocess.CompletedProcess(arguments, status, output.getvalue(), errors.getvalue())
 
 
 def refusal(capsys: pytest.CaptureFixture[str], *arguments: str) -> str:

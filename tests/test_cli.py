@@ -60,10 +60,10 @@ def test_an_unknown_command_is_refused(arguments: list[str], word: str, capsys: 
 
 def test_korean_is_printed_on_a_terminal_that_knows_none(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
-    process = start_process("fit", "--config", "없는-설정.yaml", env=environment)
+    process = start_process("학습", env=environment)
     _, errors = process.communicate()
     assert process.returncode == 2
-    assert errors.startswith("error: ")
+    assert errors.startswith("error: there is no command \\u")
 
 
 # --- configurations ------------------------------------------------------------------------------------------------

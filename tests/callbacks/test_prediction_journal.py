@@ -21,7 +21,7 @@ JOURNAL = "predictions.rank0.journal"
 GROUPS = ("--data.evaluation_tokens_per_batch", "500")
 STOP = "--trainer.callbacks+={{class_path: stopping.StopAnswering, init_args: {{{}}}}}"
 AT_THE_END, SLOWLY = STOP.format("group: null"), STOP.format("seconds: 0.05")
-CUTS = 20
+CUTS = 6  # and the edges; the processes below are killed at twenty random points
 
 
 @pytest.fixture(scope="module")
