@@ -17,6 +17,10 @@ LIKE_TWO = ("--trainer.accumulate_grad_batches", "2")
 EXACT = ("--model.lora.dropout", "0")
 CALLBACKS = str(Path(__file__).parent / "callbacks")
 ADAPTER = "adapter/adapter_model.safetensors"
+POISONED = (
+    *("--finite_guard.max_skipped_steps", "0", "--checkpoint.every_n_train_steps", "1"),
+    "--trainer.callbacks+={class_path: poison.Poison, init_args: {steps: [2]}}",
+)
 
 
 def launched(runs: SmallRuns, command: str, run: str, *options: str, status: int = 0) -> tuple[str, str]:
@@ -129,9 +133,7 @@ def test_an_error_of_one_process_is_said_once_and_ends_both(runs: SmallRuns) -> 
 
 def test_gradients_that_are_no_number_name_the_rows_of_both(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.syspath_prepend(CALLBACKS)
-    options = ("--finite_guard.max_skipped_steps", "0", "--checkpoint.every_n_train_steps", "1")
-    poison = "--trainer.callbacks+={class_path: poison.Poison, init_args: {steps: [2]}}"
-    _, errors = forked(runs, "fit", "in-both", *options, poison, status=2)
+    _, errors = forked(runs, "fit", "in-both", *POISONED, status=2)
     line = next(line for line in errors.splitlines() if line.startswith("error: "))
     articles = {row["id"]: row["context"] for row in read_rows(runs.tables["train"])}
     named = {articles[name] for name in articles if name in line}
