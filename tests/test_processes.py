@@ -28,7 +28,7 @@ def launched(runs: SmallRuns, command: str, run: str, *options: str, status: int
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([CALLBACKS, *sys.path]), "OMP_NUM_THREADS": "1"}
     process = runs.process(command, run, *options, *TWO, env=environment)
     try:
-        output, errors = process.communicate(timeout=180)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == status, errors
@@ -40,7 +40,7 @@ def forked(runs: SmallRuns, command: str, run: str, *options: str, status: int =
     """Run a command in two processes that were started for it, as torchrun does; stdout and stderr of both."""
     processes = fork_ranks(2, runs.arguments(command, run, *options, *TWO))
     try:
-        said = [process.communicate(timeout=180) for process in processes]
+        said = [process.communicate(timeout=300) for process in processes]
     finally:
         for process in processes:
             process.kill()
