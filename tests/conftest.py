@@ -18,6 +18,18 @@ if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 FAMILIES = ("gemma2", "eeve", "nous")
+# Where the suite spends most of its time, by seconds of a core.
+SLOWEST = (
+    *("test_run_checkpoint", "test_processes", "test_crossfit", "test_prediction_journal", "test_beam"),
+    *("test_answering", "test_ensemble", "test_demo", "test_errors", "test_in_browser", "test_learned_rules"),
+    *("test_copying", "test_cli", "test_predicted_candidates", "test_preview", "test_sampled_answers", "test_base"),
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest modules first: one that begins last is waited for by all other processes."""
+    places = {name: place for place, name in enumerate(SLOWEST)}
+    items.sort(key=lambda item: places.get(item.path.stem, len(SLOWEST)))
 
 
 def _shared(path: str) -> Path:
@@ -61,9 +73,9 @@ def tiny_bases() -> dict[str, Path]:
 
 
 @pytest.fixture(scope="session")
-def runs(tmp_path_factory: pytest.TempPathFactory) -> small_runs.SmallRuns:
-    """Small tables, and the commands on them."""
-    return small_runs.small_runs(tmp_path_factory)
+def runs(tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config) -> small_runs.SmallRuns:
+    """Small tables, and the commands on them; `make faults`, which fills disks, with files of their real size."""
+    return small_runs.small_runs(tmp_path_factory, shallow=pytestconfig.getoption("markexpr") != "faults")
 
 
 @pytest.fixture(scope="session")

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from forked import Forked
 from small_runs import ROOT, SmallRuns, contents, read_yaml, refusal, start_process
 
 import kqa_lightning
@@ -59,10 +60,10 @@ def test_an_unknown_command_is_refused(arguments: list[str], word: str, capsys: 
 
 def test_korean_is_printed_on_a_terminal_that_knows_none(tmp_path: Path) -> None:
     environment = os.environ | {"PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0", "LC_ALL": "C"}
-    process = start_process("fit", "--config", "없는-설정.yaml", env=environment)
+    process = start_process("학습", env=environment)
     _, errors = process.communicate()
     assert process.returncode == 2
-    assert errors.startswith("error: ")
+    assert errors.startswith("error: there is no command \\u")
 
 
 # --- configurations ------------------------------------------------------------------------------------------------
@@ -144,7 +145,7 @@ def test_a_checkpoint_is_named(
 # --- signals -------------------------------------------------------------------------------------------------------
 
 
-def signalled(process: subprocess.Popen, sign: Path, number: int) -> tuple[int, str]:
+def signalled(process: Forked, sign: Path, number: int) -> tuple[int, str]:
     """Send a signal once a file has appeared; status and stderr."""
     while not sign.exists() and process.poll() is None:
         time.sleep(0.02)
@@ -159,7 +160,7 @@ def signalled(process: subprocess.Popen, sign: Path, number: int) -> tuple[int, 
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_stopped_fit_says_how_to_go_on(runs: SmallRuns, tmp_path: Path, number: int, status: int) -> None:
     options = ("--trainer.max_epochs", "1000", "--checkpoint.every_n_train_steps", "1")
-    process = runs.process("fit", str(tmp_path), *options)
+    process = runs.fork("fit", str(tmp_path), *options)
     returned, errors = signalled(process, tmp_path / "checkpoints" / "last.ckpt", number)
     assert returned == status
     assert "--ckpt_path last" in errors
@@ -177,7 +178,7 @@ def test_a_stopped_fit_saves_what_it_has_done(runs: SmallRuns, tmp_path: Path, n
         "--data.val_fraction",
         "0.5",
     )
-    process = runs.process("fit", str(tmp_path), *options, "--trainer.check_val_every_n_epoch", "1000")
+    process = runs.fork("fit", str(tmp_path), *options, "--trainer.check_val_every_n_epoch", "1000")
     returned, errors = signalled(process, tmp_path / "fit.yaml", number)
     assert returned == status, errors
     assert (tmp_path / "checkpoints" / "last.ckpt").exists()
@@ -187,7 +188,7 @@ def test_a_stopped_fit_saves_what_it_has_done(runs: SmallRuns, tmp_path: Path, n
 def test_a_second_interrupt_stops_at_once(runs: SmallRuns, tmp_path: Path) -> None:
     """The first waits for the end of the batch, which is the whole table here, with long answers."""
     options = ("--data.evaluation_tokens_per_batch", "1000000", "--model.max_new_tokens", "1500")
-    process = runs.process("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")), *options)
+    process = runs.fork("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")), *options)
     while not (tmp_path / "predict.yaml").exists() and process.poll() is None:
         time.sleep(0.02)
     time.sleep(1)
@@ -202,7 +203,7 @@ def test_a_second_interrupt_stops_at_once(runs: SmallRuns, tmp_path: Path) -> No
 
 
 def test_a_stopped_predict_leaves_no_half_files(runs: SmallRuns, tmp_path: Path) -> None:
-    process = runs.process("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")))
+    process = runs.fork("predict", str(tmp_path), "--data.predict_path", str(sample_table("test")))
     returned, errors = signalled(process, tmp_path / "predict.yaml", signal.SIGTERM)
     assert returned == 143
     assert "Traceback" not in errors

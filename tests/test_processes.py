@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 from curves import scalars
+from forked import fork_ranks
 from safetensors.torch import load_file
 from small_runs import SmallRuns, read_rows, refusal, write_rows
 
@@ -16,17 +17,35 @@ LIKE_TWO = ("--trainer.accumulate_grad_batches", "2")
 EXACT = ("--model.lora.dropout", "0")
 CALLBACKS = str(Path(__file__).parent / "callbacks")
 ADAPTER = "adapter/adapter_model.safetensors"
+POISONED = (
+    *("--finite_guard.max_skipped_steps", "0", "--checkpoint.every_n_train_steps", "1"),
+    "--trainer.callbacks+={class_path: poison.Poison, init_args: {steps: [2]}}",
+)
 
 
-def in_two(runs: SmallRuns, command: str, run: str, *options: str, status: int = 0) -> tuple[str, str]:
-    """Run a command in two processes; stdout and stderr."""
+def launched(runs: SmallRuns, command: str, run: str, *options: str, status: int = 0) -> tuple[str, str]:
+    """Run a command that starts a second process itself; stdout and stderr of both."""
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([CALLBACKS, *sys.path]), "OMP_NUM_THREADS": "1"}
     process = runs.process(command, run, *options, *TWO, env=environment)
     try:
-        output, errors = process.communicate(timeout=180)
+        output, errors = process.communicate(timeout=300)
     finally:
         process.kill()
     assert process.returncode == status, errors
+    assert "Traceback" not in errors
+    return output, errors
+
+
+def forked(runs: SmallRuns, command: str, run: str, *options: str, status: int = 0) -> tuple[str, str]:
+    """Run a command in two processes that were started for it, as torchrun does; stdout and stderr of both."""
+    processes = fork_ranks(2, runs.arguments(command, run, *options, *TWO))
+    try:
+        said = [process.communicate(timeout=300) for process in processes]
+    finally:
+        for process in processes:
+            process.kill()
+    output, errors = map("".join, zip(*said, strict=True))
+    assert [process.returncode for process in processes] == [status] * 2, errors
     assert "Traceback" not in errors
     return output, errors
 
@@ -54,7 +73,7 @@ def test_a_fit_learns_and_scores_what_one_process_does(runs: SmallRuns, odd: Pat
         *("--data.evaluation_tokens_per_batch", "1", "--answer_evaluation.max_questions", "14"),
     )
     assert runs("fit", "fit-one", *options, *LIKE_TWO) == 0
-    output, errors = in_two(runs, "fit", "fit-two", *options)
+    output, errors = launched(runs, "fit", "fit-two", *options)
     one, two = runs.folder / "fit-one", runs.folder / "fit-two"
     assert difference(one / ADAPTER, two / ADAPTER) < 1e-4
     first, second = (torch.load(folder / "checkpoints/last.ckpt", weights_only=True) for folder in (one, two))
@@ -74,7 +93,7 @@ def test_a_part_with_fewer_batches_than_processes_is_scored(
     best = ("--ckpt_path", str(fitted / "checkpoints/best.ckpt"))
     assert runs("test", "test-one", *best) == 0
     alone = [line for line in capsys.readouterr().out.splitlines() if line.startswith("test/")]
-    output, _ = in_two(runs, "test", "test-two", *best)
+    output, _ = forked(runs, "test", "test-two", *best)
     assert [line for line in output.splitlines() if line.startswith("test/")] == alone
     assert len(alone) == 1
 
@@ -84,7 +103,7 @@ def test_crossfit_answers_every_question_as_one_process_does(
 ) -> None:
     options = (*EXACT, "--data.train_path", str(odd), "--crossfit.folds", "2")
     assert runs("crossfit", "crossfit-one", *options, *LIKE_TWO) == 0
-    output, errors = in_two(runs, "crossfit", "crossfit-two", *options)
+    output, errors = forked(runs, "crossfit", "crossfit-two", *options)
     one, two = runs.folder / "crossfit-one/oof", runs.folder / "crossfit-two/oof"
     for file in ("predictions.csv", "scores.json"):
         assert (one / file).read_bytes() == (two / file).read_bytes()
@@ -104,17 +123,18 @@ def trouble(rank: int, step: int, what: str) -> str:
     return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {settings}}}"
 
 
-@pytest.mark.parametrize("where", ["in both", "in the second"])
-def test_an_error_is_said_once_and_ends_both(runs: SmallRuns, where: str) -> None:
-    """Gradients that are no number are those of all processes; a full disk is of one, for which the other waits."""
-    options = ("--finite_guard.max_skipped_steps", "0", "--checkpoint.every_n_train_steps", "1")
-    cause = "{class_path: poison.Poison, init_args: {steps: [2]}}"
-    word = f"--trainer.callbacks+={cause}" if where == "in both" else trouble(1, 1, "error")
-    _, errors = in_two(runs, "fit", where.replace(" ", "-"), *options, word, status=2)
+def test_an_error_of_one_process_is_said_once_and_ends_both(runs: SmallRuns) -> None:
+    """The first waits for the gradients of the second, whose disk is full."""
+    options = ("--checkpoint.every_n_train_steps", "1", trouble(1, 1, "error"))
+    _, errors = launched(runs, "fit", "in-the-second", *options, status=2)
     (line,) = [line for line in errors.splitlines() if line.startswith("error: ")]
-    if where == "in the second":
-        assert line == "error: process 1: the disk of this process is full"
-        return
+    assert line == "error: process 1: the disk of this process is full"
+
+
+def test_gradients_that_are_no_number_name_the_rows_of_both(runs: SmallRuns, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(CALLBACKS)
+    _, errors = forked(runs, "fit", "in-both", *POISONED, status=2)
+    line = next(line for line in errors.splitlines() if line.startswith("error: "))
     articles = {row["id"]: row["context"] for row in read_rows(runs.tables["train"])}
     named = {articles[name] for name in articles if name in line}
     assert len(named) == 2

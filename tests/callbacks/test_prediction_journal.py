@@ -1,19 +1,18 @@
 """A predict that is stopped, wherever: the same command answers what is missing, and the files are the same."""
 
 import random
-import resource
 import shutil
 import signal
 import time
 from pathlib import Path
 
 import pytest
+from forked import fork_ranks
 from safetensors.torch import load_file, save_file
-from small_runs import SmallRuns, contents, fork_process, read_rows, refusal, write_rows
+from small_runs import SmallRuns, contents, read_rows, refusal, write_rows
 from stopping import Killed
 
 from kqa_lightning.answer_journal import AnswerJournal
-from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.model.module import KQAModule
 
 FILES = ("predictions.csv", "predictions.jsonl")
@@ -22,7 +21,7 @@ JOURNAL = "predictions.rank0.journal"
 GROUPS = ("--data.evaluation_tokens_per_batch", "500")
 STOP = "--trainer.callbacks+={{class_path: stopping.StopAnswering, init_args: {{{}}}}}"
 AT_THE_END, SLOWLY = STOP.format("group: null"), STOP.format("seconds: 0.05")
-CUTS = 20
+CUTS = 6  # and the edges; the processes below are killed at twenty random points
 
 
 @pytest.fixture(scope="module")
@@ -142,13 +141,12 @@ def test_killed_five_times_on_the_way(
     journal, generator = runs.folder / run / JOURNAL, random.Random(run)
     for _ in range(5):
         before = size(journal)
-        process = fork_process(*runs.arguments("predict", run, *options, SLOWLY))
-        while process.is_alive() and size(journal) <= before:
+        process = runs.fork("predict", run, *options, SLOWLY)
+        while process.poll() is None and size(journal) <= before:
             time.sleep(0.001)
         time.sleep(generator.random() / 8)
-        (process.kill if status == -signal.SIGKILL else process.terminate)()
-        process.join()
-        assert process.exitcode == status
+        process.send_signal(signal.SIGKILL if status == -signal.SIGKILL else signal.SIGTERM)
+        assert process.wait() == status
         assert not (runs.folder / run / FILES[0]).exists()
         if status == 143:  # after the group that it was in
             assert journal.read_bytes().endswith(b"}\n")
@@ -167,9 +165,7 @@ def test_a_full_disk_loses_nothing(
     wide = (*GROUPS, "--data.predict_path", str(write_rows(tmp_path / "wide.csv", rows)))
     assert runs("predict", "wide", *wide) == 0
     asked, limit = len(answered), 20_000
-    process = runs.process(
-        "predict", "full", *wide, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-    )
+    process = runs.fork("predict", "full", *wide, file_limit=limit)
     _, errors = process.communicate()
     assert process.returncode == 2, errors
     refused = [line for line in errors.splitlines() if line.startswith("error: ")]
@@ -218,9 +214,10 @@ def test_two_processes_write_the_same_files(
     assert files(folder) == undisturbed
     assert not answered
     folder = put(runs.folder / "two-after-one", header + b"".join(groups[1:3]))
-    process = runs.process("predict", "two-after-one", *options, "--trainer.devices", "2", "--trainer.strategy", "ddp")
-    _, errors = process.communicate()
-    assert process.returncode == 0, errors
+    two = ("--trainer.devices", "2", "--trainer.strategy", "ddp")
+    for process in fork_ranks(2, runs.arguments("predict", "two-after-one", *options, *two)):
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 0, errors
     assert files(folder) == undisturbed
 
 
@@ -272,7 +269,7 @@ def test_answers_of_other_weights_are_refused(
     best = ("--ckpt_path", str(fitted / "checkpoints/best.ckpt"))
     message = refusal(capsys, *runs.arguments("predict", str(folder), *options, *best))
     assert "adapters was none and is" in message
-    base = shutil.copytree(resolve_base_model("tiny-nous"), tmp_path / "base")
+    base = shutil.copytree(runs.base, tmp_path / "base")
     moved = ("--model.base_model", str(base))
     weights = load_file(base / "model.safetensors")
     name = sorted(weights)[0]
@@ -280,7 +277,7 @@ def test_answers_of_other_weights_are_refused(
     assert "content of model.base_model was" in refusal(
         capsys, *runs.arguments("predict", str(folder), *options, *moved)
     )
-    shutil.copytree(resolve_base_model("tiny-nous"), base, dirs_exist_ok=True)
+    shutil.copytree(runs.base, base, dirs_exist_ok=True)
     assert runs("predict", str(folder), *options, *moved) == 0  # the same base under another name
     assert files(folder) == undisturbed
 

@@ -7,7 +7,6 @@ import pytest
 from peft import PeftModel
 from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write_rows
 
-from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.cli import KQACLI
 from kqa_lightning.ensemble.candidate_files import read_candidates
 from kqa_lightning.model.base import load_base_model
@@ -60,7 +59,7 @@ def test_plain_peft_gives_the_same_answers(runs: SmallRuns, fitted: Path, predic
     options = ("--data.predict_path", str(runs.folder / "shuffled.csv"))
     data = Built(runs.arguments("predict", "unused", *options)).datamodule
     data.setup("predict")
-    base = load_base_model(resolve_base_model("tiny-nous"), quantization="nf4", precision="fp32")
+    base = load_base_model(str(runs.base), quantization="nf4", precision="fp32")
     model = PeftModel.from_pretrained(base, fitted / "adapter").eval()
     answers = {}
     for article in data.articles["predict"]:

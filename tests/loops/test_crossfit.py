@@ -74,7 +74,7 @@ def test_scores_are_those_of_the_answers(runs: SmallRuns, crossfitted: Path) -> 
 def test_going_on_after_sigkill_gives_the_same_files(runs: SmallRuns, crossfitted: Path) -> None:
     folder = runs.folder / "killed"
     options = (*FOLDS, "--checkpoint.every_n_train_steps", "1")
-    process = runs.process("crossfit", "killed", *options)
+    process = runs.fork("crossfit", "killed", *options)
     while not (folder / "oof/fold-2/checkpoints/last.ckpt").exists() and process.poll() is None:
         time.sleep(0.02)
     process.kill()

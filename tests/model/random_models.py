@@ -12,11 +12,12 @@ from kqa_lightning.data.packing import PackedBatch, pack
 VOCABULARY = 97
 PAD = 0
 WINDOW = 16
+LAYERS = 2  # of Gemma2 one with a window, and one without
 COMMON = {
     "vocab_size": VOCABULARY,
     "hidden_size": 64,
     "intermediate_size": 128,
-    "num_hidden_layers": 4,
+    "num_hidden_layers": LAYERS,
     "num_attention_heads": 4,
     "num_key_value_heads": 2,
     "head_dim": 16,

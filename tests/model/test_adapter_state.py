@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import torch
 from peft import PeftModel
-from random_models import save_base
+from random_models import LAYERS, save_base
 
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_identity
@@ -15,6 +15,7 @@ from kqa_lightning.model.base import LoRA
 from kqa_lightning.model.module import KQAModule
 
 SMALL = LoRA(r=4)
+TENSORS = LAYERS * 7 * 2
 
 
 def module(base: Path, lora: LoRA = SMALL, **kwargs: Any) -> KQAModule:
@@ -33,7 +34,7 @@ def test_a_checkpoint_holds_the_adapters_alone_in_fp32(bases: dict[str, Path], t
     made = module(bases["gemma2"])
     checkpoint = saved(made)
     state = checkpoint["state_dict"]
-    assert len(state) == 4 * 7 * 2
+    assert len(state) == TENSORS
     assert all("lora_" in name and tensor.dtype == torch.float32 for name, tensor in state.items())
     torch.save(checkpoint, tmp_path / "x.ckpt")
     loaded = torch.load(tmp_path / "x.ckpt", weights_only=True)
@@ -57,7 +58,7 @@ def test_adapters_of_another_family_are_refused_with_both_values(bases: dict[str
     ("changes", "said"),
     [
         ({"vocab_size": 101}, "vocab_size 97, here 101"),
-        ({"num_hidden_layers": 2}, "num_layers 4, here 2"),
+        ({"num_hidden_layers": 3}, "num_layers 2, here 3"),
         ({"hidden_size": 128}, "hidden_size 64, here 128"),
     ],
 )
@@ -118,12 +119,12 @@ def test_incomplete_adapters_are_refused(bases: dict[str, Path]) -> None:
     checkpoint = saved(made)
     name = next(iter(checkpoint["state_dict"]))
     tensor = checkpoint["state_dict"].pop(name)
-    with pytest.raises(KQAError, match=f"lacks 1 of 56 adapter tensors, first {name}"):
+    with pytest.raises(KQAError, match=f"lacks 1 of {TENSORS} adapter tensors, first {name}"):
         made.on_load_checkpoint(checkpoint)
     checkpoint["state_dict"][name] = tensor[:1]
-    with pytest.raises(KQAError, match="has other shapes of 1 of 56"):
+    with pytest.raises(KQAError, match=f"has other shapes of 1 of {TENSORS}"):
         made.on_load_checkpoint(checkpoint)
     checkpoint["state_dict"][name] = tensor
     checkpoint["state_dict"]["more"] = tensor
-    with pytest.raises(KQAError, match="has unknown 1 of 56 adapter tensors, first more"):
+    with pytest.raises(KQAError, match=f"has unknown 1 of {TENSORS} adapter tensors, first more"):
         made.on_load_checkpoint(checkpoint)

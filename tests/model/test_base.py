@@ -10,7 +10,7 @@ import torch
 from bitsandbytes.functional import dequantize_4bit, has_avx512bf16, quantize_4bit
 from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
-from random_models import PAD, random_article, save_base
+from random_models import LAYERS, PAD, random_article, save_base
 from safetensors.torch import load_file, save_file
 from transformers import Gemma2Config, LlamaConfig
 
@@ -28,7 +28,7 @@ def test_layers_are_nf4_and_the_rest_has_the_precision(
 ) -> None:
     model = load_base_model(str(bases[family]), precision=precision)  # type: ignore[arg-type]
     linears = {name: m for name, m in model.named_modules() if isinstance(m, Linear4bit)}
-    assert len(linears) == 4 * len(ALL_PROJECTIONS)
+    assert len(linears) == LAYERS * len(ALL_PROJECTIONS)
     assert {name.rsplit(".")[-1] for name in linears} == set(ALL_PROJECTIONS)
     for linear in linears.values():
         assert linear.weight.dtype == torch.uint8
@@ -52,7 +52,7 @@ def test_without_quantisation_the_layers_are_whole(bases: dict[str, Path]) -> No
 def test_only_fp32_adapters_are_trainable(make_model: Callable[..., PeftModel], family: str) -> None:
     model = make_model(family, precision="bf16", randomised=False)
     trainable = {name: p for name, p in model.named_parameters() if p.requires_grad}
-    assert len(trainable) == 4 * len(ALL_PROJECTIONS) * 2
+    assert len(trainable) == LAYERS * len(ALL_PROJECTIONS) * 2
     assert all("lora_" in name and p.dtype == torch.float32 for name, p in trainable.items())
     assert model.get_input_embeddings().weight.dtype == torch.bfloat16
     assert model.training
@@ -90,7 +90,7 @@ def test_an_evaluation_leaves_later_gradients_as_they_were(make_model: Callable[
     before = gradients(model)
     evaluate(model)
     after = gradients(model)
-    assert len(before) == 4 * len(ALL_PROJECTIONS) * 2
+    assert len(before) == LAYERS * len(ALL_PROJECTIONS) * 2
     assert all(torch.equal(before[name], after[name]) for name in before)
 
 

@@ -71,7 +71,7 @@ def expected(model: PeftModel) -> list[Candidates]:
 
 def test_candidates_are_over_early_and_late(expected: list[Candidates]) -> None:
     lengths = {len(ids) for candidates in expected for ids, _ in candidates}
-    assert len(lengths) >= 4
+    assert min(lengths) < 3 and len(lengths) >= 3
     assert NEW_TOKENS in lengths
 
 

@@ -102,9 +102,11 @@ def test_whatever_is_allowed_is_a_piece_of_the_article(encoder: PromptEncoder, c
 
 
 @pytest.mark.parametrize("length", [1, 2, 3, 5])
-def test_answers_that_get_no_more_tokens_end_where_they_may(encoder: PromptEncoder, length: int) -> None:
+def test_answers_that_get_no_more_tokens_end_where_they_may(
+    encoder: PromptEncoder, constraint: CopyConstraint, length: int
+) -> None:
     chance, allowed = random.Random(0), CopyConstraint(encoder, length)(encode(encoder))
-    whole = CopyConstraint(encoder, 64)(encode(encoder))
+    whole = constraint(encode(encoder))
     for _ in range(60):
         ids: tuple[int, ...] = ()
         while len(ids) < length:

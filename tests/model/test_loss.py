@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 import pytest
 import torch
 from peft import PeftModel
-from random_models import PAD, VOCABULARY, random_article, separate
+from random_models import LAYERS, PAD, VOCABULARY, random_article, separate
 
 from kqa_lightning.data.encoding import EncodedArticle
 from kqa_lightning.data.packing import pack, split_article
@@ -43,7 +43,7 @@ def test_packed_loss_and_gradients_equal_those_of_separate_rows(
         expected_loss, expected = descend(model, separate(articles), total)
         loss, found = descend(model, [pack(articles, PAD)], total)
         assert loss == pytest.approx(expected_loss, rel=1e-5), name
-        assert len(found) == 4 * 7 * 2
+        assert len(found) == LAYERS * 7 * 2
         for tensor, gradient in expected.items():
             assert gradient.norm() > 0
             assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)

@@ -4,8 +4,9 @@ import json
 import subprocess
 from pathlib import Path
 
+import compare_models
 import pytest
-from small_runs import run_script, write_texts
+from small_runs import call_script, run_script, write_texts
 
 FILES = {
     "base.csv": "id,answer\n1,25명\n2,14\n",
@@ -90,7 +91,7 @@ WRONG = {
 @pytest.mark.parametrize(("arguments", "message"), WRONG.values(), ids=WRONG)
 def test_wrong_input(folder: Path, arguments: tuple[str, ...], message: str) -> None:
     (folder / "chart.png").write_text("before", encoding="utf-8")
-    done = compare(folder, *arguments)
+    done = call_script(compare_models.main, folder, *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1 and message in done.stderr
     assert (folder / "chart.png").read_text(encoding="utf-8") == "before"

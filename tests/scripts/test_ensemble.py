@@ -1,4 +1,4 @@
-"""The script as a user runs it: a real process for every way in and every error."""
+"""The script as a user runs it: a real process for every way in; its errors in this one."""
 
 import json
 import os
@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from small_runs import run_script, write_texts
+from ensemble import main
+from small_runs import call_script, run_script, write_texts
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "ensemble.py"
@@ -197,7 +198,7 @@ def test_wrong_output(folder: Path, arguments: list[str], message: str) -> None:
 
 def assert_refused(folder: Path, arguments: list[str], message: str) -> None:
     """One clear line on stderr, nothing on stdout, exit status 2."""
-    done = ensemble(folder, *arguments)
+    done = call_script(main, folder, *arguments)
     assert done.returncode == 2 and done.stdout == ""
     assert done.stderr.startswith("error: ") and done.stderr.count("\n") == 1
     assert message in done.stderr
