@@ -48,6 +48,7 @@ class RunCheckpoint(Callback):
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_time = 0.0
         self._batches_into_step = 0  # micro-batches since the latest optimizer step
+        self._adapter_is_best = False  # written by this run, from the weights of best.ckpt
         self._validation_due = False  # it belongs to the schedule, and is not over
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
@@ -56,7 +57,7 @@ class RunCheckpoint(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
         if stage == "fit":
-            self._fitting, self._resumed = True, None
+            self._fitting, self._resumed, self._adapter_is_best = True, None, False
         elif stage != "validate":
             self._fitting = False
 
@@ -128,6 +129,7 @@ class RunCheckpoint(Callback):
             self.best_score = score
             trainer.save_checkpoint(trainer.folder.best)
             write_adapter(trainer, pl_module)
+            self._adapter_is_best = True
         in_training = trainer.state.fn == TrainerFn.FITTING
         if was_due and not (in_training and trainer.is_last_batch):  # an epoch's end is still to come
             self._save_last(trainer)
@@ -146,7 +148,7 @@ class RunCheckpoint(Callback):
         assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
-        no_last, no_best, old = trainer.strategy.broadcast(folder.missing())
+        no_last, no_best = trainer.strategy.broadcast((not folder.last.exists(), not folder.best.exists()))
         if no_last:
             self._save_last(trainer)
         if self.best_score is None and not no_best:
@@ -156,7 +158,7 @@ class RunCheckpoint(Callback):
             write_adapter(trainer, pl_module)
             say(f"nothing was validated: {folder.adapter} holds the last weights")
             return
-        if old:
+        if not self._adapter_is_best:  # stopped between the two; or whatever has become of it since
             write_best_adapter(trainer, pl_module)
         say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
 

@@ -27,7 +27,7 @@ def write_adapter(trainer: KQATrainer, module: KQAModule) -> None:
 
 
 def write_best_adapter(trainer: KQATrainer, module: KQAModule) -> None:
-    """Write best.ckpt's adapters, where a run was stopped between the one and the other; the model keeps its own.
+    """Write best.ckpt's adapters, whatever the model's are, which it keeps.
 
     Raises:
         KQAError: they cannot be written, or best.ckpt cannot be read.

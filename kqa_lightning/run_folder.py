@@ -91,13 +91,6 @@ class RunFolder:
         """Whether ``checkpoint`` is one of this run, so that going on from it goes on with this run."""
         return checkpoint is not None and Path(checkpoint).resolve().parent == self.checkpoints.resolve()
 
-    def missing(self) -> tuple[bool, bool, bool]:
-        """Whether there is no last.ckpt, no best.ckpt, and no adapter written after best.ckpt, as it is each time."""
-        weights = self.adapter / "adapter_model.safetensors"
-        no_best = not self.best.exists()
-        old = not no_best and not (weights.is_file() and weights.stat().st_mtime >= self.best.stat().st_mtime)
-        return not self.last.exists(), no_best, old
-
     def set_aside(self) -> Path | None:
         """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing."""
         products = (self.root / name for name in PRODUCTS)

@@ -1,6 +1,5 @@
 """Which file a checkpoint's name means, and what of an earlier run is set aside."""
 
-import os
 from pathlib import Path
 
 import pytest
@@ -42,21 +41,6 @@ def test_only_what_was_there_before_is_set_aside(tmp_path: Path) -> None:
         assert (tmp_path / name).exists()
     assert RunFolder(tmp_path / "new").set_aside() is None
     assert not (tmp_path / "new").exists()
-
-
-def test_an_adapter_written_before_the_best_is_old(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path)
-    assert folder.missing() == (True, True, False)
-    weights = folder.adapter / "adapter_model.safetensors"
-    for number, path in enumerate((folder.last, folder.best, weights)):
-        path.parent.mkdir(exist_ok=True)
-        path.touch()
-        os.utime(path, (number, number))
-    assert folder.missing() == (False, False, False)
-    os.utime(folder.best, (3, 3))
-    assert folder.missing() == (False, False, True)
-    weights.unlink()
-    assert folder.missing() == (False, False, True)
 
 
 def test_curves_of_a_run_that_never_began_are_discarded(tmp_path: Path) -> None:
