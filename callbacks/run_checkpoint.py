@@ -45,6 +45,7 @@ class RunCheckpoint(Callback):
         self.best_score: float | None = None
         self._fitting = False
         self._continues = False
+        self._score_before: float | None = None  # the best one, by the checkpoint that the run goes on from
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_time = 0.0
         self._batches_into_step = 0  # micro-batches since the latest optimizer step
@@ -148,11 +149,12 @@ class RunCheckpoint(Callback):
         assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
-        no_last, no_best = trainer.strategy.broadcast((not folder.last.exists(), not folder.best.exists()))
+        found = (not folder.last.exists(), not folder.best.exists(), folder.best_is_damaged())
+        no_last, no_best, damaged = trainer.strategy.broadcast(found)
         if no_last:
             self._save_last(trainer)
-        if self.best_score is None and not no_best:
-            say(f"nothing was validated, and {folder.best} cannot be read; the end: {folder.last}")
+        if damaged:
+            say(f"{folder.adapter} is as it was, {folder.best} cannot be read; the end: {folder.last}")
             return
         if no_best:
             write_adapter(trainer, pl_module)
@@ -188,6 +190,7 @@ class RunCheckpoint(Callback):
                     f" {lost} of its micro-batches; --ckpt_path last leaves out none"
                 )
             self._changes = changes(checkpoint, trainer, pl_module)
+        self._score_before = checkpoint["best_score"]
         of_others = checkpoint.get("other_random_states", [])  # none where a single process wrote it
         self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])
 
@@ -204,7 +207,7 @@ class RunCheckpoint(Callback):
         if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
             say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.strategy.barrier("an earlier run is set aside")
-        self.best_score = folder.best_score() if self._continues else None
+        self.best_score = folder.best_score(self._score_before) if self._continues else None
         # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
         others = [other for other in trainer.callbacks if other is not self]  # type: ignore[attr-defined]
         trainer.callbacks = [*others, self]  # type: ignore[attr-defined]

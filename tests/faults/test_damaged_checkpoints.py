@@ -19,6 +19,8 @@ from small_runs import SmallRuns
 from test_killed_fit import products
 
 from kqa_lightning.__main__ import main
+from kqa_lightning.checkpoints import read_checkpoint
+from kqa_lightning.errors import KQAError
 
 KIND = "damaged checkpoints"
 LAST, BEST, PREVIOUS = "checkpoints/last.ckpt", "checkpoints/best.ckpt", "checkpoints/previous.ckpt"
@@ -106,6 +108,7 @@ def results(runs: SmallRuns, fitted: Path) -> Callable[[str, str], Result]:
             with contextlib.redirect_stdout(io.StringIO()) as out:
                 assert runs(command, place, "--ckpt_path", str(fitted / file)) == 0
             known[command, file] = result_of(command, runs.folder / place, out.getvalue())
+            assert all(known[command, file].values())
         return known[command, file]
 
     return result
@@ -143,7 +146,6 @@ def test_a_damaged_checkpoint(
     used = PREVIOUS if instead else file
     assert f"{'going on from' if command == 'fit' else 'using'} {folder / used}" in outcome.err
     expected, found = results(command, used), result_of(command, folder, outcome.out)
-    assert all(expected.values())
     tally.equal += found == expected
     tally.lost += found != expected
     assert {part for part in expected if found[part] != expected[part]} == set(), outcome
@@ -151,10 +153,25 @@ def test_a_damaged_checkpoint(
 
 @pytest.mark.parametrize("name", [*ANY_FILE, "a csv", "code"])
 def test_a_damaged_best_while_going_on(
-    runs: SmallRuns, folder: Path, tally: Tally, capfd: pytest.CaptureFixture[str], name: str
+    runs: SmallRuns, fitted: Path, folder: Path, tally: Tally, capfd: pytest.CaptureFixture[str], name: str
 ) -> None:
+    """The adapters of the best are not lost with it, nor replaced by those of a lower score."""
     witness = folder.with_name("witness")
     damage_file(folder / BEST, name, witness)
     words = runs.arguments("fit", str(folder), *FIT, "--ckpt_path", "last")
-    attempt(lambda: main(words), capfd, tally, folder, ("best.ckpt",))
+    outcome = attempt(lambda: main(words), capfd, tally, folder, ("best.ckpt",))
     assert not witness.exists()
+    assert (outcome.status, f"{folder / BEST} cannot be read" in outcome.err) == (0, is_damaged(folder / BEST))
+    expected, found = products(fitted), products(folder, ("last",))
+    different = {part for part in expected if not part.startswith("best") and found[part] != expected[part]}
+    tally.equal += not different
+    tally.lost += bool(different)
+    assert different == set()
+
+
+def is_damaged(path: Path) -> bool:
+    try:
+        read_checkpoint(path)
+    except KQAError:
+        return True
+    return False

@@ -1,6 +1,7 @@
 """fit, stopped anywhere: going on gives the weights of an undisturbed run, bit for bit, in fp32 and in 4 bits."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ OPTIONS = (
 CHAINS, POINTS, DISKS = 4, 5, 4
 
 
-def products(folder: Path) -> dict[str, object]:
+def products(folder: Path, checkpoints: Sequence[str] = ("last", "best")) -> dict[str, object]:
     """Adapters as written, and what the checkpoints hold of weights, optimizer, score, data and random numbers."""
     found: dict[str, object] = {"adapter": (folder / "adapter/adapter_model.safetensors").read_bytes()}
-    for name in ("last", "best"):
+    for name in checkpoints:
         checkpoint = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
         found[f"{name} weights"] = _plain(checkpoint["state_dict"])
         found[f"{name} state"] = (checkpoint["global_step"], checkpoint["best_score"])

@@ -47,7 +47,7 @@ def ended(process: subprocess.Popen, tally: Tally) -> tuple[int, str]:
     """Status and stderr of a process, and of all that it started: none of them hangs or is left over."""
     tally.runs += 1
     try:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=900)
     finally:
         process.kill()
     return process.returncode, errors
@@ -64,7 +64,7 @@ def compare(folder: Path, expected: dict[str, object], tally: Tally) -> None:
 def to_the_end(runs: SmallRuns, run: str, *options: str) -> dict[str, object]:
     """What a run that nothing disturbs writes."""
     process = runs.process("fit", run, *OPTIONS, *TWO, *options, env=ENVIRONMENT)
-    _, errors = process.communicate(timeout=240)
+    _, errors = process.communicate(timeout=900)
     assert process.returncode == 0, errors
     return products(runs.folder / run)
 
