@@ -1,11 +1,24 @@
-"""What may not change where a run goes on; what may is said by RunCheckpoint's tests."""
+"""What may change where a run goes on is said, and what may not is refused."""
 
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from checkpoint_files import LAST, LIKE_FITTED, load
 from small_runs import SmallRuns, contents, refusal
+
+from kqa_lightning.resuming import changes
+
+
+def test_a_change_is_told_with_its_option_and_both_values() -> None:
+    trainer: Any = SimpleNamespace(max_epochs=3, max_steps=-1)
+    module: Any = SimpleNamespace(learning_rate=0.1, weight_decay=0.0)
+    before = {"--model.learning_rate": 0.2, "--model.weight_decay": 0.0, "--trainer.max_epochs": 2}
+    said = ["--model.learning_rate 0.1 (it was 0.2)", "--trainer.max_epochs 3 (it was 2)"]
+    assert changes({"changeable": before}, trainer, module) == said
+    assert changes({}, trainer, module) == []  # of an earlier version, which did not keep them
 
 
 def test_other_data_are_refused_with_both_fingerprints_and_nothing_changes(
