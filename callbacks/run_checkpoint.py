@@ -3,20 +3,17 @@
 import time
 from typing import Any
 
-import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
-from safetensors import SafetensorError
 
-from kqa_lightning.checkpoints import read_checkpoint
-from kqa_lightning.data.datamodule import data_of
+from kqa_lightning.adapter_folder import write_adapter, write_best_adapter
 from kqa_lightning.errors import KQAError
-from kqa_lightning.files import folder_written_whole
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
+from kqa_lightning.resuming import changes, check_data, written_with
 from kqa_lightning.run_folder import RunFolder
 from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
@@ -48,9 +45,11 @@ class RunCheckpoint(Callback):
         self.best_score: float | None = None
         self._fitting = False
         self._continues = False
+        self._score_before: float | None = None  # the best one, by the checkpoint that the run goes on from
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_time = 0.0
         self._batches_into_step = 0  # micro-batches since the latest optimizer step
+        self._adapter_is_best = False  # written by this run, from the weights of best.ckpt
         self._validation_due = False  # it belongs to the schedule, and is not over
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
@@ -59,7 +58,7 @@ class RunCheckpoint(Callback):
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
         if stage == "fit":
-            self._fitting, self._resumed = True, None
+            self._fitting, self._resumed, self._adapter_is_best = True, None, False
         elif stage != "validate":
             self._fitting = False
 
@@ -123,14 +122,15 @@ class RunCheckpoint(Callback):
         """Write best.ckpt and the adapter where the score is a new best, and last.ckpt in mid-epoch."""
         if not self._fitting or trainer.sanity_checking:
             return
-        assert isinstance(trainer, KQATrainer)
+        assert isinstance(trainer, KQATrainer) and isinstance(pl_module, KQAModule)
         trainer.validated_step = trainer.global_step
         was_due, self._validation_due = self._validation_due, False
         score = float(trainer.callback_metrics.get(SCORE, -1.0))
         if self.best_score is None or score > self.best_score:
             self.best_score = score
             trainer.save_checkpoint(trainer.folder.best)
-            self._export(trainer, pl_module)
+            write_adapter(trainer, pl_module)
+            self._adapter_is_best = True
         in_training = trainer.state.fn == TrainerFn.FITTING
         if was_due and not (in_training and trainer.is_last_batch):  # an epoch's end is still to come
             self._save_last(trainer)
@@ -146,20 +146,22 @@ class RunCheckpoint(Callback):
             return
         if trainer.enable_validation and trainer.validated_step != trainer.global_step:
             return  # the run's last validation is still to come
+        assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
-        no_last, no_best, old = trainer.strategy.broadcast(_missing(folder))
+        found = (not folder.last.exists(), not folder.best.exists(), folder.best_is_damaged())
+        no_last, no_best, damaged = trainer.strategy.broadcast(found)
         if no_last:
             self._save_last(trainer)
-        if self.best_score is None and not no_best:
-            say(f"nothing was validated, and {folder.best} cannot be read; the end: {folder.last}")
+        if damaged:
+            say(f"{folder.adapter} is as it was, {folder.best} cannot be read; the end: {folder.last}")
             return
         if no_best:
-            self._export(trainer, pl_module)
+            write_adapter(trainer, pl_module)
             say(f"nothing was validated: {folder.adapter} holds the last weights")
             return
-        if old:
-            self._export_best(trainer, pl_module)
+        if not self._adapter_is_best:  # stopped between the two; or whatever has become of it since
+            write_best_adapter(trainer, pl_module)
         say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
@@ -169,8 +171,8 @@ class RunCheckpoint(Callback):
         checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
         checkpoint.update(self._resumed or _states(self._train_loader.state_dict(), gathered(trainer, random_state())))
-        checkpoint["changeable"] = _changeable(trainer, pl_module)
-        checkpoint["training_data"] = data_of(trainer).articles["train"].fingerprint
+        assert isinstance(pl_module, KQAModule)
+        checkpoint.update(written_with(trainer, pl_module))
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the states until training starts, and note what the command line changes.
@@ -179,14 +181,16 @@ class RunCheckpoint(Callback):
             KQAError: the training data are others now.
         """
         if trainer.state.fn == TrainerFn.FITTING:
-            _check_data(trainer, checkpoint)
+            assert isinstance(pl_module, KQAModule)
+            check_data(checkpoint, trainer)
             self._validation_due = checkpoint.get("validation_due", False)
             if lost := checkpoint.get("batches_into_step", 0):
                 say(
                     f"{trainer.ckpt_path} was written amid an optimizer step: going on from it leaves out"
                     f" {lost} of its micro-batches; --ckpt_path last leaves out none"
                 )
-            self._changes = _changes(checkpoint.get("changeable", {}), _changeable(trainer, pl_module))
+            self._changes = changes(checkpoint, trainer, pl_module)
+        self._score_before = checkpoint["best_score"]
         of_others = checkpoint.get("other_random_states", [])  # none where a single process wrote it
         self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])
 
@@ -203,7 +207,7 @@ class RunCheckpoint(Callback):
         if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
             say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.strategy.barrier("an earlier run is set aside")
-        self.best_score = folder.best_score() if self._continues else None
+        self.best_score = folder.best_score(self._score_before) if self._continues else None
         # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
         others = [other for other in trainer.callbacks if other is not self]  # type: ignore[attr-defined]
         trainer.callbacks = [*others, self]  # type: ignore[attr-defined]
@@ -218,30 +222,6 @@ class RunCheckpoint(Callback):
         trainer.save_checkpoint(_folder(trainer).last)
         self._saved_time = time.monotonic()
 
-    def _export(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write the present adapters to ``adapter/``."""
-        assert isinstance(pl_module, KQAModule)
-        adapter = _folder(trainer).adapter
-        if trainer.is_global_zero:
-            try:
-                with folder_written_whole(adapter) as scratch:
-                    pl_module.export_adapter(scratch)
-            except (OSError, SafetensorError) as error:
-                raise KQAError(f"{adapter} cannot be written: {error}") from error
-        trainer.strategy.barrier("the adapter is written")
-
-    def _export_best(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Write best.ckpt's adapters to ``adapter/``, where a run was stopped between the one and the other."""
-        best = read_checkpoint(_folder(trainer).best)["state_dict"]
-        with torch.no_grad():
-            tensors = {name: tensor for name, tensor in pl_module.named_parameters() if name in best}
-            present = {name: tensor.clone() for name, tensor in tensors.items()}
-            for name, tensor in tensors.items():
-                tensor.copy_(best[name])
-            self._export(trainer, pl_module)
-            for name, tensor in tensors.items():
-                tensor.copy_(present[name])
-
 
 def _states(train_loader: dict[str, Any], random_states: list[dict[str, Any]]) -> dict[str, Any]:
     """Where a run is, as a checkpoint holds it: in the data, and in the random numbers of each process."""
@@ -252,38 +232,6 @@ def _states(train_loader: dict[str, Any], random_states: list[dict[str, Any]]) -
 def _folder(trainer: Trainer) -> RunFolder:
     assert isinstance(trainer, KQATrainer)
     return trainer.folder
-
-
-def _changeable(trainer: Trainer, pl_module: LightningModule) -> dict[str, Any]:
-    """What a run may go on with otherwise, by its option."""
-    assert isinstance(pl_module, KQAModule)
-    return {
-        "--model.learning_rate": pl_module.learning_rate,
-        "--model.weight_decay": pl_module.weight_decay,
-        "--trainer.max_epochs": trainer.max_epochs,
-        "--trainer.max_steps": trainer.max_steps,
-    }
-
-
-def _changes(before: dict[str, Any], now: dict[str, Any]) -> list[str]:
-    return [f"{name} {now[name]} (it was {old})" for name, old in before.items() if now.get(name, old) != old]
-
-
-def _check_data(trainer: Trainer, checkpoint: dict[str, Any]) -> None:
-    before, now = checkpoint.get("training_data"), data_of(trainer).articles["train"].fingerprint
-    if before not in (None, now):
-        raise KQAError(
-            f"checkpoint {trainer.ckpt_path} was trained on data with fingerprint {before[:12]}, and this run has"
-            f" {now[:12]}: to go on, pass the same table and the same --data flags"
-        )
-
-
-def _missing(folder: RunFolder) -> tuple[bool, bool, bool]:
-    """Whether there is no last.ckpt, no best.ckpt, and no adapter written after best.ckpt, as it is each time."""
-    weights = folder.adapter / "adapter_model.safetensors"
-    no_best = not folder.best.exists()
-    old = not no_best and not (weights.is_file() and weights.stat().st_mtime >= folder.best.stat().st_mtime)
-    return not folder.last.exists(), no_best, old
 
 
 def _is_stopping(trainer: Trainer) -> bool:

@@ -27,7 +27,7 @@ from kqa_lightning.loops.crossfit import Crossfit, Run
 from kqa_lightning.loops.plan import decides_answers
 from kqa_lightning.messages import is_another, rank
 from kqa_lightning.model.module import KQAModule
-from kqa_lightning.processes import in_all_processes, lost_connection, will_start_others
+from kqa_lightning.processes import in_all_processes, launcher_of_others, lost_connection
 from kqa_lightning.run_folder import LAST
 from kqa_lightning.trainer import KQATrainer
 
@@ -126,8 +126,8 @@ class KQACLI(LightningCLI):
         except (TypeError, ValueError) as error:
             raise KQAError(f"--trainer: {error}") from error
         assert isinstance(trainer, KQATrainer)
-        if will_start_others(trainer):
-            expect_companions()
+        if (launcher := launcher_of_others(trainer)) is not None:
+            expect_companions(launcher)
         return trainer
 
     def after_instantiate_classes(self) -> None:

@@ -8,6 +8,8 @@ import torch.distributed
 from lightning.pytorch import Trainer
 from lightning.pytorch.strategies import DDPStrategy
 
+from kqa_lightning.companions import Launcher
+
 _Value = TypeVar("_Value")
 
 
@@ -29,12 +31,14 @@ def largest(trainer: Trainer, *values: int) -> list[int]:
     return tensor.tolist()
 
 
-def will_start_others(trainer: Trainer) -> bool:
-    """Whether a command of this trainer begins by starting its other processes, by the command line of this one."""
+def launcher_of_others(trainer: Trainer) -> Launcher | None:
+    """What starts the other processes of a command of this trainer, by the command line of this one; None for none."""
     strategy = trainer.strategy
-    if not isinstance(strategy, DDPStrategy) or strategy.launcher is None or strategy.cluster_environment is None:
-        return False
-    return trainer.world_size > 1 and not strategy.cluster_environment.creates_processes_externally
+    if not isinstance(strategy, DDPStrategy) or strategy.cluster_environment is None or trainer.world_size == 1:
+        return None
+    if strategy.cluster_environment.creates_processes_externally:
+        return None
+    return strategy.launcher if isinstance(strategy.launcher, Launcher) else None
 
 
 def in_all_processes(trainer: Trainer, work: Callable[[], object]) -> None:

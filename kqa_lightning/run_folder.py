@@ -120,15 +120,27 @@ class RunFolder:
         if self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 
-    def best_score(self) -> float | None:
-        """The score that best.ckpt was written at; None where there is no readable one."""
+    def best_score(self, otherwise: float | None) -> float | None:
+        """The score that best.ckpt was written at; None where there is none.
+
+        Args:
+            otherwise: The one to beat where best.ckpt is damaged: adapter/ still holds the weights that had it.
+        """
         if not self.best.is_file():
             return None
         try:
             return read_checkpoint(self.best, mmap=True)["best_score"]
-        except (KQAError, KeyError):
-            say(f"{self.best} cannot be read: the next validation writes a new one")
-            return None
+        except KQAError:
+            say(f"{self.best} cannot be read: a validation with a higher score than any before writes a new one")
+            return otherwise
+
+    def best_is_damaged(self) -> bool:
+        """Whether best.ckpt is there and cannot be read."""
+        try:
+            read_checkpoint(self.best, mmap=True)
+        except KQAError:
+            return self.best.exists()
+        return False
 
     def _curves(self) -> list[Path]:
         return sorted(self.root.glob("events.out.tfevents.*"))

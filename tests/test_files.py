@@ -1,5 +1,6 @@
 """Files and folders that appear whole or not at all."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -28,6 +29,20 @@ def test_a_file_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
         raise RuntimeError
     assert target.read_text(encoding="utf-8") == "good"
     assert names(tmp_path) == {"file.txt"}
+
+
+def test_content_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """And its name before the writing is over: a machine that stops in between has the one or the other whole."""
+    target, flushed, fsync = tmp_path / "file.txt", [], os.fsync
+
+    def note(descriptor: int) -> None:
+        flushed.append((Path(f"/proc/self/fd/{descriptor}").readlink(), target.exists()))
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", note)
+    with written_whole(target) as scratch:
+        scratch.write_text("content", encoding="utf-8")
+    assert flushed == [(scratch, False), (tmp_path, True)]
 
 
 def test_a_full_disk_names_the_file(tmp_path: Path) -> None:

@@ -8,34 +8,15 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_files import ADAPTER, BEST, LAST, LIKE_FITTED, in_checkpoint, load, same_weights
 from curves import scalars
 from safetensors.torch import load_file
-from small_runs import SmallRuns, contents, refusal
+from small_runs import SmallRuns, contents
 from stopping import Killed
 
 from kqa_lightning.__main__ import main
 
 MEBIBYTE = 1 << 20
-LAST, BEST, ADAPTER = "checkpoints/last.ckpt", "checkpoints/best.ckpt", "adapter/adapter_model.safetensors"
-# As the finished run, which it is compared to, but for how often last.ckpt is written.
-LIKE_FITTED = (
-    *("--trainer.max_epochs", "2", "--trainer.val_check_interval", "3"),
-    *("--checkpoint.every_n_train_steps", "2"),
-)
-
-
-def load(path: Path) -> dict:
-    return torch.load(path, weights_only=True)
-
-
-def same_weights(one: Path, other: Path) -> bool:
-    first, second = load(one)["state_dict"], load(other)["state_dict"]
-    return list(first) == list(second) and all(torch.equal(first[name], second[name]) for name in first)
-
-
-def _in_checkpoint(name: str) -> str:
-    """The name in a checkpoint of a tensor of the PEFT file."""
-    return "model." + name.replace(".weight", ".default.weight")
 
 
 def killed(runs: SmallRuns, run: str, step: int, where: str, *options: str) -> None:
@@ -81,7 +62,7 @@ def test_of_equal_scores_the_earlier_stays_best(runs: SmallRuns) -> None:
 def test_last_is_the_end_and_the_adapter_is_the_best(fitted: Path) -> None:
     assert load(fitted / LAST)["global_step"] == 12
     best, adapter = load(fitted / BEST)["state_dict"], load_file(fitted / ADAPTER)
-    assert all(torch.equal(adapter[name], best[_in_checkpoint(name)]) for name in adapter)
+    assert all(torch.equal(adapter[name], best[in_checkpoint(name)]) for name in adapter)
 
 
 def test_a_run_that_fails_later_keeps_its_curves_and_says_how_to_go_on(
@@ -116,28 +97,6 @@ def test_a_run_ends_with_a_validation(
     assert not math.isnan(load(folder / BEST)["best_score"])
     assert (folder / ADAPTER).exists()
     assert len(scalars(folder, "val/char_f1")) == 1
-
-
-def test_without_validation_the_adapter_is_the_end(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
-    assert runs("fit", "unvalidated", "--trainer.max_steps", "2", "--trainer.limit_val_batches", "0") == 0
-    assert "nothing was validated" in capsys.readouterr().err
-    folder = runs.folder / "unvalidated"
-    assert not (folder / BEST).exists()
-    last, adapter = load(folder / LAST)["state_dict"], load_file(folder / ADAPTER)
-    assert len(adapter) == len(last)
-    assert all(torch.equal(adapter[name], last[_in_checkpoint(name)]) for name in adapter)
-
-
-def test_a_finished_run_is_left_as_it_is_and_completed(runs: SmallRuns, fitted: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "finished"
-    shutil.copytree(fitted, folder)
-    shutil.rmtree(folder / "adapter")
-    before = contents(folder / "checkpoints")
-    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
-    assert contents(folder / "checkpoints") == before
-    exported, expected = load_file(folder / ADAPTER), load_file(fitted / ADAPTER)
-    assert all(torch.equal(exported[name], expected[name]) for name in expected)
-    assert not (folder / "earlier").exists()
 
 
 def test_a_fresh_fit_sets_an_earlier_run_aside(
@@ -245,21 +204,6 @@ def test_learning_rate_of_the_command_line_wins(runs: SmallRuns, capsys: pytest.
     rates = dict(scalars(runs.folder / "rate", "lr-AdamW"))
     assert rates[1] < 0.05
     assert rates[2] > 0.1
-
-
-def test_other_data_are_refused_with_both_fingerprints_and_nothing_changes(
-    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The checkpoint is at an epoch's end, where no order of batches would tell."""
-    folder = tmp_path / "other-data"
-    shutil.copytree(fitted, folder)
-    before = contents(folder)
-    options = (*LIKE_FITTED, "--trainer.max_epochs", "3", "--ckpt_path", "last")
-    table = str(runs.tables["val"])
-    message = refusal(capsys, *runs.arguments("fit", str(folder), *options, "--data.train_path", table))
-    assert load(folder / LAST)["training_data"][:12] in message
-    assert "this run has" in message
-    assert contents(folder) == before
 
 
 def test_going_on_after_sigkill(runs: SmallRuns, fitted: Path) -> None:

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import pytest
 import torch
+from checkpoint_files import LAST, LIKE_FITTED, same_weights
 from small_runs import SmallRuns
-from test_run_checkpoint import LIKE_FITTED, same_weights
 
 sys.path.insert(0, str(Path(__file__).parent))
-LAST = "checkpoints/last.ckpt"
 NEVER = ("--checkpoint.every_n_train_steps", "1000")  # the signal alone writes a checkpoint
 JOB = {
     **{"SLURM_JOB_ID": "4711", "SLURM_JOB_NAME": "kqa", "SLURM_NTASKS": "1", "SLURM_NTASKS_PER_NODE": "1"},

@@ -93,7 +93,7 @@ def write(rows: Sequence[Row], suffix: str) -> bytes:
         columns = {name: [row[name] for row in rows] for name in rows[0]}
         pyarrow.parquet.write_table(pyarrow.table(columns), file)
         return file.getvalue()
-    halves = any(ord("\ud800") <= ord(letter) <= ord("\udfff") for row in rows for letter in str(row["question"]))
+    halves = any(ord("\ud800") <= ord(letter) <= ord("\udfff") for row in rows for letter in str(row.get("question")))
     lines = [json.dumps(row, ensure_ascii=halves) for row in rows]
     return ("\n".join(lines) + "\n" if suffix == ".jsonl" else f"[{', '.join(lines)}]").encode()
 

@@ -1,6 +1,7 @@
 """fit, stopped anywhere: going on gives the weights of an undisturbed run, bit for bit, in fp32 and in 4 bits."""
 
 import random
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,14 +19,16 @@ OPTIONS = (
 CHAINS, POINTS, DISKS = 4, 5, 4
 
 
-def products(folder: Path) -> dict[str, object]:
-    """Adapters as written, and what the checkpoints hold of weights, optimizer and score."""
+def products(folder: Path, checkpoints: Sequence[str] = ("last", "best")) -> dict[str, object]:
+    """Adapters as written, and what the checkpoints hold of weights, optimizer, score, data and random numbers."""
     found: dict[str, object] = {"adapter": (folder / "adapter/adapter_model.safetensors").read_bytes()}
-    for name in ("last", "best"):
+    for name in checkpoints:
         checkpoint = torch.load(folder / f"checkpoints/{name}.ckpt", weights_only=True)
         found[f"{name} weights"] = _plain(checkpoint["state_dict"])
         found[f"{name} state"] = (checkpoint["global_step"], checkpoint["best_score"])
         found[f"{name} optimizer"] = _plain(checkpoint["optimizer_states"])
+    for part in ("train_loader", "random_state", "other_random_states"):  # what the next epoch would begin with
+        found[f"last {part}"] = _plain(torch.load(folder / "checkpoints/last.ckpt", weights_only=True)[part])
     return found
 
 

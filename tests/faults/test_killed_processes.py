@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,10 @@ from small_runs import ROOT, SmallRuns
 from test_killed_fit import products
 
 KIND = "fit in two processes: kills, signals, torchrun"
-OPTIONS = ("--trainer.max_epochs", "4", "--trainer.strategy", "ddp", "--ckpt_path", "last")
+OPTIONS = (
+    *("--trainer.max_epochs", "4", "--trainer.strategy", "ddp", "--ckpt_path", "last"),
+    *("--model.quantization", "nf4"),
+)
 TWO = ("--trainer.devices", "2")
 EACH = ("--checkpoint.every_n_train_steps", "1")
 PATHS = [str(Path(__file__).parents[1] / "callbacks"), *sys.path]
@@ -30,6 +34,8 @@ STOPS = [
     (8, 1, "killed", (1,)),
     (10, 0, "killed", (-signal.SIGKILL,)),
 ]
+IN_FP32 = ("--model.quantization", "none", "--trainer.max_epochs", "2")
+STOPS_IN_FP32 = [(2, 1, "SIGTERM", (143,)), (5, 0, "killed", (-signal.SIGKILL,))]
 
 
 def trouble(rank: int, step: int, what: str, once: Path | None = None) -> str:
@@ -41,7 +47,7 @@ def ended(process: subprocess.Popen, tally: Tally) -> tuple[int, str]:
     """Status and stderr of a process, and of all that it started: none of them hangs or is left over."""
     tally.runs += 1
     try:
-        _, errors = process.communicate(timeout=240)
+        _, errors = process.communicate(timeout=900)
     finally:
         process.kill()
     return process.returncode, errors
@@ -55,20 +61,36 @@ def compare(folder: Path, expected: dict[str, object], tally: Tally) -> None:
     assert {name for name in expected if found[name] != expected[name]} == set()
 
 
+def to_the_end(runs: SmallRuns, run: str, *options: str) -> dict[str, object]:
+    """What a run that nothing disturbs writes."""
+    process = runs.process("fit", run, *OPTIONS, *TWO, *options, env=ENVIRONMENT)
+    _, errors = process.communicate(timeout=900)
+    assert process.returncode == 0, errors
+    return products(runs.folder / run)
+
+
 @pytest.fixture(scope="module")
 def undisturbed(runs: SmallRuns) -> dict[str, object]:
-    process = runs.process("fit", "two", *OPTIONS, *TWO, env=ENVIRONMENT)
-    _, errors = process.communicate(timeout=240)
-    assert process.returncode == 0, errors
-    return products(runs.folder / "two")
+    return to_the_end(runs, "two")
 
 
 def test_stopped_in_every_way_and_gone_on(runs: SmallRuns, undisturbed: dict[str, object], tally: Tally) -> None:
+    stop_and_go_on(runs, "chain", STOPS, tally)
+    compare(runs.folder / "chain", undisturbed, tally)
+
+
+def test_stopped_and_gone_on_in_fp32(runs: SmallRuns, tally: Tally) -> None:
+    expected = to_the_end(runs, "two-fp32", *IN_FP32)
+    stop_and_go_on(runs, "chain-fp32", STOPS_IN_FP32, tally, *IN_FP32)
+    compare(runs.folder / "chain-fp32", expected, tally)
+
+
+def stop_and_go_on(runs: SmallRuns, run: str, stops: Sequence[tuple], tally: Tally, *more: str) -> None:
     """Every signal alone writes a checkpoint, since none is due; a kill goes back to the validation before it."""
-    folder = runs.folder / "chain"
-    for step, rank, what, statuses in STOPS:
-        options = (*OPTIONS, *TWO, trouble(rank, step, what))
-        process = runs.process("fit", "chain", *options, env=ENVIRONMENT, start_new_session=True)
+    folder = runs.folder / run
+    for step, rank, what, statuses in stops:
+        options = (*OPTIONS, *TWO, *more, trouble(rank, step, what))
+        process = runs.process("fit", run, *options, env=ENVIRONMENT, start_new_session=True)
         status, errors = ended(process, tally)
         tally.points += 1
         tally.tracebacks += TRACEBACK in errors
@@ -78,9 +100,8 @@ def test_stopped_in_every_way_and_gone_on(runs: SmallRuns, undisturbed: dict[str
             assert torch.load(folder / "checkpoints/last.ckpt", weights_only=True)["global_step"] == step
         elif rank == 1:
             assert "error: process 1 was killed" in errors
-    status, errors = ended(runs.process("fit", "chain", *OPTIONS, *TWO, env=ENVIRONMENT), tally)
+    status, errors = ended(runs.process("fit", run, *OPTIONS, *TWO, *more, env=ENVIRONMENT), tally)
     assert status == 0, errors
-    compare(folder, undisturbed, tally)
 
 
 # --- torchrun ------------------------------------------------------------------------------------------------------
