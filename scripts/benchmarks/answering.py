@@ -24,11 +24,12 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are 
 from benchmarks.answering_ways import Job, answer
 from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
 from benchmarks.charts import draw_speeds
-from benchmarks.options import benchmark_parser
+from benchmarks.options import WIDE, benchmark_parser, count
 from benchmarks.workers import Worker
 from script_options import run_script
 
 from kqa_lightning.ensemble.text_tables import format_table
+from kqa_lightning.errors import KQAError
 
 WAYS = ("deck", "batched", "continuous", "shared")
 # Rows (of shared: articles) answered together, of which the fastest is taken.
@@ -85,13 +86,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = benchmark_parser(
-        "Compare ways to answer: transformers', the deck's among them, and ours.", ("tiny-gemma2", "tiny-nous", "wide")
+        "Compare ways to answer: transformers', the deck's among them, and ours.", ("tiny-gemma2", "tiny-nous", WIDE)
     )
     parser.add_argument(
         "--adapters", nargs="*", default=[], metavar="BASE=FOLDER", help="adapters of bases, such as runs/x/adapter"
     )
-    parser.add_argument("--articles", type=int, default=32, help="to answer the questions of in a repetition")
-    parser.add_argument("--deck-articles", type=int, default=4, help="the same for the deck's way")
+    parser.add_argument("--articles", type=count, default=32, help="to answer the questions of in a repetition")
+    parser.add_argument("--deck-articles", type=count, default=4, help="the same for the deck's way")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="type of weights and arithmetic")
     parser.add_argument("--quick", action="store_true", help="a few articles, twice")
     options = parser.parse(arguments)
@@ -102,14 +103,14 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
 
 def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
     """The comparisons to make."""
-    adapters = dict(one.split("=", 1) for one in options.adapters)
+    adapters = read_adapters(options.adapters)
     table, source = ("korquad", options.korquad) if options.korquad else ("sample", "sample")
     path = scratch / f"{table}.jsonl"
     write_rows(path, choose_articles(source, options.articles, seed=0, longest=LONGEST))
     counts = {way: options.deck_articles if way == "deck" else options.articles for way in WAYS}
     found = []
     for base in options.bases:
-        is_wide = base == "wide"
+        is_wide = base == WIDE
         folder, prompt = base, base.removeprefix("tiny-")
         if is_wide:
             from kqa_lightning.model.source import resolve_source
@@ -122,6 +123,21 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
         )
         found.append(Comparison(f"{base}/{table}", job, counts))
     return found
+
+
+def read_adapters(named: Sequence[str]) -> dict[str, str]:
+    """The folder of each base's adapter.
+
+    Raises:
+        KQAError: one is not named as BASE=FOLDER, or is not there.
+    """
+    adapters = {}
+    for one in named:
+        base, _, folder = one.partition("=")
+        if not (Path(folder) / "adapter_config.json").is_file():
+            raise KQAError(f"--adapters {one}: give BASE=FOLDER, a folder with adapter_config.json")
+        adapters[base] = folder
+    return adapters
 
 
 def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.ensemble.questions import Question, read_questions
+from kqa_lightning.errors import KQAError
 
 WIDE_VOCABULARY = 256_000
 WIDE_LAYERS, WIDE_WIDTH = 8, 320  # 95 million parameters, 82 million of them embeddings, which are tied
@@ -26,15 +27,20 @@ def choose_articles(source: str, count: int, seed: int, longest: int) -> list[di
 
     Returns:
         Rows with id, context, question and answer, article by article.
+
+    Raises:
+        KQAError: the table cannot be read, or has too few of them.
     """
     articles: dict[str, list[tuple[str, Question]]] = {}
     for name, question in read_questions("--table", source, ("context",)).items():
         if question.context and question.question and question.answers and len(question.context) <= longest:
             articles.setdefault(question.context, []).append((name, question))
+    if not articles:
+        raise KQAError(f"{source} has no answered question on an article of at most {longest} characters")
     usual = usual_count(articles)
     fitting = [rows for rows in articles.values() if len(rows) >= usual]
     if len(fitting) < count:
-        raise SystemExit(f"error: {source} has {len(fitting)} articles with {usual} questions, {count} are needed")
+        raise KQAError(f"{source} has {len(fitting)} articles with {usual} questions, {count} are needed")
     chosen = random.Random(seed).sample(fitting, count)
     return [
         {"id": name, "context": str(row.context), "question": str(row.question), "answer": row.answers[0]}

@@ -1,9 +1,14 @@
 """The options that the benchmarks have in common."""
 
+from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
 from script_options import ScriptParser
+
+from kqa_lightning.assets import TINY_BASES
+
+WIDE = "wide"
 
 
 def benchmark_parser(description: str, bases: Sequence[str]) -> ScriptParser:
@@ -18,14 +23,32 @@ def benchmark_parser(description: str, bases: Sequence[str]) -> ScriptParser:
     parser.add_argument(
         "--bases",
         nargs="+",
+        choices=(*TINY_BASES, WIDE),
         default=list(bases),
         help="bundled bases, and wide: 95 million random parameters, 256,000 words",
     )
     parser.add_argument(
         "--wide-tokenizer", default="tiny-gemma2", help="tokenizer of the wide base, such as Gemma's own (folder)"
     )
-    parser.add_argument("--repetitions", type=int, default=5)
-    parser.add_argument("--threads", type=int, default=1, help="processor threads of a way")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="where to write what was measured")
-    parser.add_argument("--plot", type=Path, metavar="FILE", help="where to draw it")
+    parser.add_argument("--repetitions", type=count, default=5)
+    parser.add_argument("--threads", type=count, default=1, help="processor threads of a way")
+    parser.add_argument("--json", type=_target, metavar="FILE", help="where to write what was measured")
+    parser.add_argument("--plot", type=_target, metavar="FILE", help="where to draw it")
     return parser
+
+
+def count(text: str) -> int:
+    """A whole number of at least 1."""
+    if not text.isdecimal() or int(text) < 1:
+        raise ArgumentTypeError(f"{text} is to be a whole number of at least 1")
+    return int(text)
+
+
+def _target(text: str) -> Path:
+    """A file whose folder is there: after the measurement would be late to learn that it is not."""
+    path = Path(text)
+    if path.is_dir() or not path.parent.is_dir():
+        raise ArgumentTypeError(
+            f"{text}: there is no folder {path.parent}" if not path.is_dir() else f"{text}: a folder"
+        )
+    return path

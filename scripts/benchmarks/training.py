@@ -22,7 +22,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are 
 
 from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
 from benchmarks.charts import draw_speeds
-from benchmarks.options import benchmark_parser
+from benchmarks.options import WIDE, benchmark_parser, count
 from benchmarks.training_ways import Job, train_ours, train_trl
 from benchmarks.workers import Piece, Worker
 from script_options import run_script
@@ -83,9 +83,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options."""
     parser = benchmark_parser(
         "Compare ways to train: TRL's, as the deck used it and at its best, and ours.",
-        ("tiny-gemma2", "tiny-eeve", "tiny-nous", "wide"),
+        ("tiny-gemma2", "tiny-eeve", "tiny-nous", WIDE),
     )
-    parser.add_argument("--steps", type=int, default=2, help="optimizer steps a repetition takes")
+    parser.add_argument("--steps", type=count, default=2, help="optimizer steps a repetition takes")
     parser.add_argument("--quick", action="store_true", help="one step a repetition")
     options = parser.parse(arguments)
     if options.quick:
@@ -99,14 +99,14 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
     found = []
     for base in options.bases:
         for name, source in tables.items():
-            if source and not (base == "wide" and name == "sample" and options.korquad):
+            if source and not (base == WIDE and name == "sample" and options.korquad):
                 found.append(make_comparison(base, name, source, options, scratch))
     return found
 
 
 def make_comparison(base: str, table: str, source: str, options: argparse.Namespace, scratch: Path) -> Comparison:
     """Choose the articles of a comparison and count their tokens."""
-    is_wide = base == "wide"
+    is_wide = base == WIDE
     folder, prompt = base, base.removeprefix("tiny-")
     if is_wide:
         folder, prompt = str(scratch / "wide"), "gemma2"
