@@ -35,6 +35,7 @@ class PredictionWriter(Callback):
         self.path = path
         self.score = RunningScore()
         self._settings: dict[str, str] = {}
+        self._going_on_with: set[tuple[str, ...]] = set()  # groups that are in the journals already
         self._journal: AnswerJournal | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -58,6 +59,7 @@ class PredictionWriter(Callback):
         ids, golds = (data.tables["predict"][column][:] for column in ("id", "answers"))
         # A group is left out only where it is now what it was: its questions were answered together, in this order.
         answered = {tuple(group): group for group in read_journals(find_journals(table), self._settings)}
+        self._going_on_with = set(answered)
         self.score, done = RunningScore(), []
         for number, rows in enumerate(data.groups("predict")):
             group = answered.get(tuple(ids[row] for row in rows))
@@ -70,11 +72,13 @@ class PredictionWriter(Callback):
         """Begin the journal, or go on with it.
 
         Raises:
-            KQAError: it cannot be written, or another process writes to it.
+            KQAError: it cannot be written, another process writes to it, or has finished while the model was loaded.
         """
         table, _ = self._targets(trainer)
         path = journal_path(table, trainer.global_rank)
         self._journal = AnswerJournal(path, self._settings)
+        if not self._going_on_with <= set(map(tuple, read_journals(find_journals(table), self._settings))):
+            raise KQAError(f"{table}: another predict has finished meanwhile; run this one again to answer anew")
         if self.score.answered:
             say(f"{path} holds {self.score.answered} answers: going on with the others")
 

@@ -1,13 +1,14 @@
 """The journal of ``predict``: answers on disk as they come, so that a run that is stopped loses none of them.
 
 A file of JSON lines: first what decides the answers, ``{"settings": {name: value}}``, then a line for each group of
-questions that were answered together, ``{"answers": {id: candidates}}``. A line is whole once its line feed is there; a
-group whose line is not is answered again.
+questions that were answered together, ``{"answers": {id: candidates}}``, each with a checksum. A line is whole once its
+line feed is there; a group whose line is not, or is damaged, is answered again.
 """
 
 import glob
 import json
 import os
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ except ImportError:  # Windows has no such locks, and two commands that write on
     fcntl = None  # type: ignore[assignment]
 
 Group = dict[str, list[dict[str, Any]]]  # {id: candidates} of the questions of a group, in its order
+_CHECKSUM = "crc32"
 _DIFFERENCES_SHOWN = 4
 
 
@@ -118,7 +120,7 @@ class AnswerJournal:
             whole = content.size if content is not None and content.groups else 0
             os.ftruncate(self._file, whole)
             if not whole:
-                self._write({"settings": dict(settings)})
+                self._write("settings", dict(settings))
         except OSError as error:
             self.close()
             raise self._failure(error) from error
@@ -132,7 +134,7 @@ class AnswerJournal:
         Raises:
             KQAError: they cannot be written.
         """
-        self._write({"answers": group})
+        self._write("answers", group)
 
     def close(self) -> None:
         """Let the file go; another process may write to it then."""
@@ -153,7 +155,8 @@ class AnswerJournal:
         except OSError:
             pass  # a file system without locks
 
-    def _write(self, line: Mapping[str, Any]) -> None:
+    def _write(self, name: str, value: Mapping[str, Any]) -> None:
+        line = {name: value, _CHECKSUM: _checksum(value)}
         rest = memoryview((json.dumps(line, ensure_ascii=False) + "\n").encode())
         try:
             while rest:
@@ -184,10 +187,15 @@ def _compare(path: Path, content: JournalContent, settings: Mapping[str, str]) -
 
 
 def _value(line: bytes, name: str) -> dict[str, Any] | None:
-    """What a line has under the one name it should have; None where it is damaged."""
+    """What a line has under the name it should have; None where it is damaged, as its checksum tells."""
     try:
         content = json.loads(line)
-    except ValueError:
+        value = content[name]
+        return value if content[_CHECKSUM] == _checksum(value) else None
+    except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    value = content.get(name) if isinstance(content, dict) else None
-    return value if isinstance(value, dict) else None
+
+
+def _checksum(value: Mapping[str, Any]) -> int:
+    """CRC-32 of a line's value, as JSON writes it."""
+    return zlib.crc32(json.dumps(value, ensure_ascii=False).encode())

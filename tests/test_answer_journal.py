@@ -56,6 +56,21 @@ def test_cut_at_every_byte_it_is_completed(tmp_path: Path) -> None:
         assert path.read_bytes() == whole
 
 
+def test_a_damaged_byte_costs_its_group_and_those_after_it(tmp_path: Path) -> None:
+    whole, path = written(tmp_path / "whole"), tmp_path / "damaged"
+    first, *ends = (place + 1 for place, byte in enumerate(whole) if byte == ord("\n"))
+    for place in range(first, len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        assert read_journals([path], SETTINGS) == GROUPS[: sum(end <= place for end in ends)], place
+
+
+@pytest.mark.parametrize("line", ['{"answers": {"1": []}}', '{"answers": {"1": "text"}}', "[" * 100_000, "{}", "1"])
+def test_a_line_without_its_checksum_holds_nothing(line: str, tmp_path: Path) -> None:
+    path = tmp_path / "journal"
+    path.write_bytes(written(path) + line.encode() + b"\n")
+    assert read_journals([path], SETTINGS) == GROUPS
+
+
 def test_each_group_is_in_the_file_at_once(tmp_path: Path) -> None:
     path = tmp_path / "journal"
     journal = AnswerJournal(path, SETTINGS)

@@ -12,7 +12,7 @@ from safetensors.torch import load_file, save_file
 from small_runs import SmallRuns, contents, read_rows, refusal, write_rows
 from stopping import Killed
 
-from kqa_lightning.answer_journal import AnswerJournal
+from kqa_lightning.answer_journal import AnswerJournal, read_journal
 from kqa_lightning.model.module import KQAModule
 
 FILES = ("predictions.csv", "predictions.jsonl")
@@ -112,11 +112,15 @@ def test_a_torn_or_damaged_end_is_answered_again(
 def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
     runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, tmp_path: Path
 ) -> None:
-    lines = journal.splitlines(keepends=True)
-    first, second = lines[1], lines[2]
-    joined = first[:-3] + b", " + second[len('{"answers": {') :]
-    assert runs("predict", str(put(tmp_path / "joined", lines[0] + joined)), *options) == 0
-    assert files(tmp_path / "joined") == undisturbed
+    folder = put(tmp_path / "joined", journal)
+    content = read_journal(folder / JOURNAL)
+    assert content is not None
+    (folder / JOURNAL).unlink()
+    other = AnswerJournal(folder / JOURNAL, content.settings)
+    other.append(content.groups[0] | content.groups[1])
+    other.close()
+    assert runs("predict", str(folder), *options) == 0
+    assert files(folder) == undisturbed
 
 
 # --- real processes --------------------------------------------------------------------------------------------------
@@ -294,8 +298,9 @@ def test_settings_that_decide_no_answer_may_change(
 def test_other_settings_without_answers_are_no_reason_to_refuse(
     runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], tmp_path: Path
 ) -> None:
-    assert runs("predict", str(put(tmp_path / "none", b'{"settings": {"a": "b"}}\n')), *options) == 0
-    assert files(tmp_path / "none") == undisturbed
+    AnswerJournal(tmp_path / JOURNAL, {"a": "b"}).close()
+    assert runs("predict", str(tmp_path), *options) == 0
+    assert files(tmp_path) == undisturbed
 
 
 def test_what_is_no_journal_stays(
@@ -313,3 +318,28 @@ def test_a_second_predict_at_the_same_time_is_refused(
     assert runs("predict", str(tmp_path), *options) == 2
     other.close()
     assert f"error: {tmp_path / JOURNAL}: another predict is writing to it" in capsys.readouterr().err
+
+
+def test_one_that_finishes_while_another_loads_its_model_keeps_its_files(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    journal: bytes,
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """What it had written is not replaced by the few answers that were missing when the other began."""
+    folder, load = put(tmp_path / "both", journal[: len(journal) // 2]), KQAModule.configure_model
+
+    def the_first_finishes(module: KQAModule) -> None:
+        if (folder / JOURNAL).exists():
+            (folder / JOURNAL).unlink()
+            for name, content in undisturbed.items():
+                (folder / name).write_bytes(content)
+        load(module)
+
+    monkeypatch.setattr(KQAModule, "configure_model", the_first_finishes)
+    assert runs("predict", str(folder), *options) == 2
+    assert "another predict has finished meanwhile" in capsys.readouterr().err
+    assert {name: (folder / name).read_bytes() for name in FILES} == undisturbed
