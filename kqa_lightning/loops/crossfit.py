@@ -155,6 +155,10 @@ def _fit_and_answer(run: Run, rows: Sequence[int], seed: int | bool) -> None:
     run.data.hold_out(rows)
     _fit(run, seed)
     best = run.trainer.folder.best
+    if run.trainer.folder.best_is_damaged():
+        raise KQAError(
+            f"{best} is damaged; remove {run.trainer.folder.root}, and the same command makes this fold anew"
+        )
     run.trainer.predict(run.model, run.data, ckpt_path=str(best if best.exists() else run.trainer.folder.last))
     run.trainer.strategy.barrier("the fold's answers are written")
 
@@ -170,7 +174,8 @@ def _fit(run: Run, seed: int | bool) -> None:
     _free_memory()
     if seed is not False:
         seed_everything(seed, workers=True, verbose=False)
-    begun = run.trainer.folder.last.exists()
+    folder = run.trainer.folder
+    begun = folder.last.exists() or folder.previous.exists()
     run.trainer.fit(run.model, run.data, ckpt_path=LAST if begun else None)
 
 

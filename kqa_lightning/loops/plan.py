@@ -69,7 +69,9 @@ def table_digest(table: datasets.Dataset) -> str:
 def _compare(plan: Path, present: Mapping[str, str]) -> None:
     try:
         before = json.loads(plan.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+        if not isinstance(before, dict):
+            raise ValueError("no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
         raise KQAError(f"{plan} cannot be read ({error}); without --ckpt_path last everything begins anew") from error
     changed = [name for name in {**before, **present} if before.get(name) != present.get(name)]
     if changed:

@@ -1,6 +1,7 @@
 """Out-of-fold predictions are those of separate runs by hand, for every row, whatever happens on the way."""
 
 import json
+import shutil
 import signal
 import time
 from pathlib import Path
@@ -88,10 +89,12 @@ def test_going_on_after_sigkill_gives_the_same_files(runs: SmallRuns, crossfitte
         assert (folder / file).read_bytes() == (crossfitted / file).read_bytes()
 
 
+@pytest.mark.parametrize("step", [2, 1])
 def test_a_fold_goes_on_with_the_step_that_it_was_in(
-    runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch
+    runs: SmallRuns, crossfitted: Path, monkeypatch: pytest.MonkeyPatch, step: int
 ) -> None:
-    fold = runs.folder / "in-a-fold/oof/fold-2"
+    root = f"in-a-fold-{step}"
+    fold = runs.folder / root / "oof/fold-2"
     options = (*FOLDS, "--checkpoint.every_n_train_steps", "1")
     learn = KQAModule.training_step
     seen: list[tuple[str, int]] = []
@@ -106,14 +109,16 @@ def test_a_fold_goes_on_with_the_step_that_it_was_in(
 
     monkeypatch.setattr(KQAModule, "training_step", noting)
     with pytest.raises(Stopped):
-        runs("crossfit", "in-a-fold", *options)
+        runs("crossfit", root, *options)
     assert (fold / "checkpoints/last.ckpt").exists()
+    if step == 1:  # the one before it is good
+        (fold / "checkpoints/last.ckpt").unlink()
     before = len(seen)
-    assert runs("crossfit", "in-a-fold", *options, "--ckpt_path", "last") == 0
-    assert seen[before] == (str(fold), 2)  # and nothing of the first fold
+    assert runs("crossfit", root, *options, "--ckpt_path", "last") == 0
+    assert seen[before] == (str(fold), step)  # and nothing of the first fold
     assert not (fold / "earlier").exists()
     for file in (LINES, "oof/predictions.csv", SCORES):
-        assert (runs.folder / "in-a-fold" / file).read_bytes() == (crossfitted / file).read_bytes()
+        assert (runs.folder / root / file).read_bytes() == (crossfitted / file).read_bytes()
 
 
 def test_a_fold_whose_answers_are_in_a_journal_is_not_answered_again(
@@ -249,3 +254,32 @@ def test_a_damaged_fold_is_named(runs: SmallRuns, capsys: pytest.CaptureFixture[
     errors = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
     assert len(errors) == 1
     assert str(lines) in errors[0]
+
+
+def test_a_fold_whose_checkpoint_is_damaged_can_be_made_anew(
+    runs: SmallRuns, crossfitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "damaged"
+    shutil.copytree(crossfitted, root)
+    fold = root / "oof/fold-1"
+    for file in (*fold.glob("predictions.*"), root / LINES):
+        file.unlink()
+    (fold / "checkpoints/best.ckpt").write_bytes(b"no checkpoint")
+    assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert error.startswith("error: ")
+    assert error.endswith(f"best.ckpt is damaged; remove {fold}, and the same command makes this fold anew")
+    shutil.rmtree(fold)
+    assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 0
+    assert (root / LINES).read_bytes() == (crossfitted / LINES).read_bytes()
+
+
+@pytest.mark.parametrize("content", ["[]", "null", "[" * 100_000])
+def test_a_damaged_plan_is_named(
+    runs: SmallRuns, crossfitted: Path, tmp_path: Path, content: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "damaged"
+    shutil.copytree(crossfitted, root)
+    (root / "oof/plan.json").write_text(content, encoding="utf-8")
+    message = refusal(capsys, *runs.arguments("crossfit", str(root), *FOLDS, "--ckpt_path", "last"))
+    assert "plan.json cannot be read" in message
