@@ -195,15 +195,21 @@ class RunCheckpoint(Callback):
         self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])
 
     def _begin(self, trainer: Trainer) -> None:
-        """Set an earlier run aside, now that nothing the user gave can fail any more."""
+        """Take the folder and set an earlier run aside, now that nothing the user gave can fail any more.
+
+        Raises:
+            KQAError: another run is writing to the folder.
+        """
         if self._changes:
             say(f"going on with {', '.join(self._changes)}")
             self._changes = []
         assert isinstance(trainer, KQATrainer)
         if trainer.begun:
             return
-        trainer.begun = True
         folder = trainer.folder
+        if trainer.is_global_zero:
+            folder.take()
+        trainer.begun = True
         if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
             say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.strategy.barrier("an earlier run is set aside")

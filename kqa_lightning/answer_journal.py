@@ -15,11 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from kqa_lightning.errors import KQAError
-
-try:
-    import fcntl
-except ImportError:  # Windows has no such locks, and two commands that write one journal are not noticed there
-    fcntl = None  # type: ignore[assignment]
+from kqa_lightning.locks import try_lock
 
 Group = dict[str, list[dict[str, Any]]]  # {id: candidates} of the questions of a group, in its order
 _CHECKSUM = "crc32"
@@ -115,7 +111,11 @@ class AnswerJournal:
         except OSError as error:
             raise self._failure(error) from error
         try:
-            self._lock()
+            if not try_lock(self._file):
+                raise KQAError(
+                    f"{path}: another predict is writing to it; wait for that one, or end it, or name another place:"
+                    " --prediction_writer.path"
+                )
             content = read_journal(path)
             whole = content.size if content is not None and content.groups else 0
             os.ftruncate(self._file, whole)
@@ -141,19 +141,6 @@ class AnswerJournal:
         if self._file >= 0:
             os.close(self._file)
         self._file = -1
-
-    def _lock(self) -> None:
-        if fcntl is None:
-            return
-        try:
-            fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            raise KQAError(
-                f"{self.path}: another predict is writing to it; wait for that one, or end it, or name another place:"
-                " --prediction_writer.path"
-            ) from None
-        except OSError:
-            pass  # a file system without locks
 
     def _write(self, name: str, value: Mapping[str, Any]) -> None:
         line = {name: value, _CHECKSUM: _checksum(value)}

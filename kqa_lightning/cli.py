@@ -144,10 +144,13 @@ class KQACLI(LightningCLI):
         if run.trainer.world_size > 1:  # they decide what a step learns from; a single one is not spoken of
             settings["processes"] = run.trainer.world_size
         folds = loop.begin(run, settings, go_on=ckpt_path == LAST)
-        for callback in run.trainer.callbacks:  # type: ignore[attr-defined]
-            if isinstance(callback, callbacks.RunConfig):
-                callback.save(run.trainer)
-        in_all_processes(run.trainer, lambda: loop.run(folds, self._run_in, given.seed_everything))
+        try:
+            for callback in run.trainer.callbacks:  # type: ignore[attr-defined]
+                if isinstance(callback, callbacks.RunConfig):
+                    callback.save(run.trainer)
+            in_all_processes(run.trainer, lambda: loop.run(folds, self._run_in, given.seed_everything))
+        finally:
+            folds.folder.let_go()
 
     def _run_in(self, root: Path) -> Run:
         """A trainer, a module and a data module of their own, over a folder."""

@@ -1,17 +1,20 @@
 """The folder of a run: where its checkpoints, adapter and curves are, and what an earlier run left there."""
 
 import os
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
 from kqa_lightning.answer_journal import find_journals
 from kqa_lightning.checkpoints import PREVIOUS, read_checkpoint
 from kqa_lightning.errors import KQAError
+from kqa_lightning.locks import try_lock
 from kqa_lightning.messages import say
 from kqa_lightning.prediction_files import LINES, TABLE
 
 LAST = "last"
 BEST = "best"
+_LOCK_PATIENCE, _LOOK_EVERY = 10.0, 0.2  # seconds
 # What commands write into the folder beside checkpoints, adapter and curves.
 PRODUCTS = (
     *("fit.yaml", "validate.yaml", "test.yaml", "predict.yaml"),
@@ -36,12 +39,37 @@ class RunFolder:
         self.out_of_fold = self.root / "oof"
         self.final = self.root / "final"
         self._earlier_curves = self._curves()
+        self._taken: int | None = None  # descriptor
 
     def check_writable(self) -> None:
         """Raise a KQAError where the folder could not be made or written to."""
         folder = next(path for path in (self.root.absolute(), *self.root.absolute().parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise KQAError(f"--trainer.default_root_dir {self.root}: {folder} is no folder that can be written to")
+
+    def take(self) -> None:
+        """Make the folder, and keep other runs from writing to it until this one lets it go or ends.
+
+        Raises:
+            KQAError: another run has it. One that was killed may hold it for some seconds, by a loader's process.
+        """
+        self.root.mkdir(parents=True, exist_ok=True)
+        self._taken = os.open(self.root, os.O_RDONLY)
+        until = time.monotonic() + _LOCK_PATIENCE
+        while not try_lock(self._taken):
+            if time.monotonic() > until:
+                self.let_go()
+                raise KQAError(
+                    f"{self.root}: another run is writing to this folder; wait for it, or end it, or name another"
+                    " place: --trainer.default_root_dir"
+                )
+            time.sleep(_LOOK_EVERY)
+
+    def let_go(self) -> None:
+        """Let other runs have the folder; nothing where it was not taken."""
+        if self._taken is not None:
+            os.close(self._taken)
+        self._taken = None
 
     def resolve(self, ckpt_path: str, *, may_be_missing: bool = False) -> Path | None:
         """The readable checkpoint that ``--ckpt_path`` means: ``last``, ``best`` or a file.

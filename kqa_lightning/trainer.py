@@ -83,6 +83,7 @@ class KQATrainer(Trainer):
             raise
         finally:
             self.in_fit = False
+            folder.let_go()
 
     def validate(  # type: ignore[override]
         self,

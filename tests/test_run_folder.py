@@ -54,3 +54,18 @@ def test_curves_of_a_run_that_never_began_are_discarded(tmp_path: Path) -> None:
     (fresh.root / "events.out.tfevents.1").touch()
     fresh.discard_new_curves()
     assert not fresh.root.exists()
+
+
+def test_a_folder_that_is_taken_is_another_s_until_it_is_let_go(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kqa_lightning.run_folder._LOCK_PATIENCE", 0.3)
+    first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    first.take()
+    with pytest.raises(KQAError, match=r"another run is writing to this folder.*--trainer\.default_root_dir"):
+        second.take()
+    RunFolder(tmp_path / "other").take()
+    first.let_go()
+    second.take()
+    second.let_go()
+    second.let_go()

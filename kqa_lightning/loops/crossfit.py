@@ -49,7 +49,7 @@ class Folds:
     """A cross-fitting that has been begun.
 
     Args:
-        folder: The root dir.
+        folder: The root dir, which the first process has taken.
         table: The training table.
         rows: Of each fold its rows of the table.
     """
@@ -80,7 +80,8 @@ class Crossfit:
             go_on: Keep the folds that an earlier call has answered, and go on in the one that it was in.
 
         Raises:
-            KQAError: naming the setting that is wrong, or that is not what it was when the first fold began.
+            KQAError: naming the setting that is wrong, or that is not what it was when the first fold began; or
+                another run is writing to the folder.
         """
         _check(run.trainer)
         table = run.data.training_table()
@@ -93,7 +94,12 @@ class Crossfit:
         run.data.hold_out(rows[0])
         run.data.setup("fit")
         if run.trainer.is_global_zero:
-            begin_plan(folder, plan, go_on)
+            folder.take()
+            try:
+                begin_plan(folder, plan, go_on)
+            except KQAError:
+                folder.let_go()
+                raise
         return Folds(folder, table, rows)
 
     def run(self, folds: Folds, make: Callable[[Path], Run], seed: int | bool = 0) -> None:

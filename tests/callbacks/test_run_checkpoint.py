@@ -15,6 +15,7 @@ from small_runs import SmallRuns, contents
 from stopping import Killed
 
 from kqa_lightning.__main__ import main
+from kqa_lightning.run_folder import RunFolder
 
 MEBIBYTE = 1 << 20
 
@@ -232,6 +233,30 @@ def test_a_damaged_last_is_replaced_by_the_one_before(
     assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
     assert f"{damage.replace('cut', 'damaged')}: using the one before it" in capsys.readouterr().err
     assert same_weights(folder / LAST, fitted / LAST)
+
+
+@pytest.mark.parametrize("command", ["fit", "crossfit"])
+@pytest.mark.parametrize("options", [(), ("--ckpt_path", "last")])
+def test_a_folder_that_another_run_writes_to_is_refused(
+    runs: SmallRuns,
+    fitted: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    command: str,
+    options: tuple[str, ...],
+) -> None:
+    monkeypatch.setattr("kqa_lightning.run_folder._LOCK_PATIENCE", 0.1)
+    folder = tmp_path / "run"
+    shutil.copytree(fitted, folder)
+    before, other = contents(folder), RunFolder(folder)
+    other.take()
+    folds = () if command == "fit" else ("--crossfit.folds", "2")
+    assert runs(command, str(folder), *folds, *options) == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert error.startswith(f"error: {folder}: another run is writing to this folder")
+    assert contents(folder) == before
+    other.let_go()
 
 
 def test_last_where_there_is_none_yet_starts(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:

@@ -1,0 +1,22 @@
+"""Locks on files and folders that end with the process that holds them, however it ends."""
+
+try:
+    import fcntl
+except ImportError:  # Windows has no such locks, and two commands that write to one place are not noticed there
+    fcntl = None  # type: ignore[assignment]
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file or folder; whether no other holder is in the way.
+
+    A file system without locks is in nobody's way.
+    """
+    if fcntl is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        pass
+    return True
