@@ -22,15 +22,8 @@ FAMILIES = ("gemma2", "eeve", "nous")
 SLOWEST = (
     *("test_tiny_bases", "test_run_checkpoint", "test_processes", "test_crossfit", "test_prediction_journal"),
     *("test_beam", "test_answering", "test_ensemble", "test_demo", "test_errors", "test_in_browser"),
-    *(
-        "test_learned_rules",
-        "test_copying",
-        "test_cli",
-        "test_predicted_candidates",
-        "test_preview",
-        "test_sampled_answers",
-    ),
-    *("test_base",),
+    *("test_learned_rules", "test_copying", "test_cli", "test_predicted_candidates", "test_preview"),
+    *("test_sampled_answers", "test_base"),
 )
 
 
