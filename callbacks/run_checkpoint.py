@@ -215,8 +215,8 @@ class RunCheckpoint(Callback):
         trainer.strategy.barrier("an earlier run is set aside")
         self.best_score = folder.best_score(self._score_before) if self._continues else None
         # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
-        others = [other for other in trainer.callbacks if other is not self]  # type: ignore[attr-defined]
-        trainer.callbacks = [*others, self]  # type: ignore[attr-defined]
+        others = [other for other in trainer.callbacks if other is not self]
+        trainer.callbacks = [*others, self]
 
     def _is_due(self, trainer: Trainer) -> bool:
         late = False

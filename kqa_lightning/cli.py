@@ -65,7 +65,7 @@ class KQACLI(LightningCLI):
             load_from_checkpoint_support=False,
         )
 
-    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]
+    def subcommands(self) -> dict[str, set[str]]:  # type: ignore[override]  # theirs is static: it knows no arguments
         """The command that is asked for, with those of its arguments that are no options.
 
         A parser of each of the others, which nobody would use, takes longer to make than all the rest of the parsing.
@@ -145,7 +145,7 @@ class KQACLI(LightningCLI):
             settings["processes"] = run.trainer.world_size
         folds = loop.begin(run, settings, go_on=ckpt_path == LAST)
         try:
-            for callback in run.trainer.callbacks:  # type: ignore[attr-defined]
+            for callback in run.trainer.callbacks:
                 if isinstance(callback, callbacks.RunConfig):
                     callback.save(run.trainer)
             in_all_processes(run.trainer, lambda: loop.run(folds, self._run_in, given.seed_everything))

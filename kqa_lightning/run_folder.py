@@ -54,7 +54,10 @@ class RunFolder:
             KQAError: another run has it. One that was killed may hold it for some seconds, by a loader's process.
         """
         self.root.mkdir(parents=True, exist_ok=True)
-        self._taken = os.open(self.root, os.O_RDONLY)
+        try:
+            self._taken = os.open(self.root, os.O_RDONLY)
+        except PermissionError:  # Windows opens no folders
+            return
         until = time.monotonic() + _LOCK_PATIENCE
         while not try_lock(self._taken):
             if time.monotonic() > until:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from lightning.pytorch import LightningDataModule, LightningModule, Trainer
+from lightning.pytorch import Callback, LightningDataModule, LightningModule, Trainer
 from lightning.pytorch.utilities.exceptions import MisconfigurationException, SIGTERMException
 
 from kqa_lightning.checkpoints import read_checkpoint
@@ -23,6 +23,8 @@ class KQATrainer(Trainer):
         args: As for Lightning's trainer.
         kwargs: As for Lightning's trainer.
     """
+
+    callbacks: list[Callback]  # which Lightning sets without declaring it
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
