@@ -15,6 +15,8 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward as capped_eager
 
+from kqa_lightning.model.scores import cap_slope, masked_scores
+
 NAME = "blockwise"
 BLOCK = 64  # queries: 4 heads by 2,000 keys are then 2 MB
 _DENSE_BELOW = 64  # queries: of a token or a short question there is nothing to divide
@@ -77,11 +79,11 @@ class _Blockwise(torch.autograd.Function):
             keys, values = key[row, :, seen], value[row, :, seen]
             scores, _ = _scores(query[row, :, block], keys, mask[row, block][:, seen], scaling, softcap)
             highest = scores.amax(-1, keepdim=True)
-            weights = scores.sub_(highest).exp_()
+            weights = scores.sub_(highest).exp2_()
             sums = weights.sum(-1, keepdim=True)
             mixed = _per_key_head(weights.to(value.dtype), len(values)).matmul(values)
             output[row, :, block] = mixed.view(*sums.shape[:2], -1) / sums
-            logsums[row, :, block] = (highest + sums.log())[..., 0]
+            logsums[row, :, block] = (highest + sums.log2())[..., 0]
         ctx.save_for_backward(query, key, value, mask, output, logsums)
         ctx.scaling, ctx.softcap = scaling, softcap
         return output
@@ -95,14 +97,14 @@ class _Blockwise(torch.autograd.Function):
         for row, block, seen in _blocks(mask):
             keys, values, queries = key[row, :, seen], value[row, :, seen], query[row, :, block]
             groups = keys.shape[0]
-            scores, capped = _scores(queries, keys, mask[row, block][:, seen], ctx.scaling, ctx.softcap)
-            weights = scores.sub_(logsums[row, :, block][..., None]).exp_()
+            scores, sigmoid = _scores(queries, keys, mask[row, block][:, seen], ctx.scaling, ctx.softcap)
+            weights = scores.sub_(logsums[row, :, block][..., None]).exp2_()
             outer = _per_key_head(gradient[row, :, block], groups)
             of_value[row, :, seen] += _per_key_head(weights, groups).transpose(1, 2).to(outer.dtype).matmul(outer)
             of_scores = outer.matmul(values.transpose(1, 2)).view_as(weights).float()
             of_scores = of_scores.sub_(inner[row, :, block][..., None]).mul_(weights)
-            if capped is not None:
-                of_scores.addcmul_(of_scores, capped.square_(), value=-1)
+            if sigmoid is not None:
+                of_scores.mul_(cap_slope(sigmoid))
             of_scores = _per_key_head(of_scores.mul_(ctx.scaling).to(query.dtype), groups)
             of_query[row, :, block] = of_scores.matmul(keys).view_as(queries)
             of_key[row, :, seen] += of_scores.transpose(1, 2).matmul(_per_key_head(queries, groups))
@@ -126,13 +128,9 @@ def _blocks(mask: Tensor) -> Iterator[tuple[int, slice, slice | Tensor]]:
 def _scores(
     queries: Tensor, keys: Tensor, mask: Tensor, scaling: float, softcap: float | None
 ) -> tuple[Tensor, Tensor | None]:
-    """Masked scores, fp32 [heads, queries, keys], and tanh(s / c) of those before the mask where there is a cap."""
-    scores = _per_key_head(queries, keys.shape[0]).matmul(keys.transpose(1, 2))
-    scores = scores.view(queries.shape[0], -1, keys.shape[1]).float()
-    if softcap is None:
-        return scores.mul_(scaling).add_(mask), None
-    capped = scores.mul_(scaling / softcap).tanh_()
-    return torch.add(mask, capped, alpha=softcap), capped
+    """`masked_scores` of [heads, queries, width] and [key heads, keys, width]: fp32 [heads, queries, keys]."""
+    products = _per_key_head(queries, keys.shape[0]).matmul(keys.transpose(1, 2))
+    return masked_scores(products.view(queries.shape[0], -1, keys.shape[1]).float(), mask, scaling, softcap)
 
 
 def _per_key_head(tensor: Tensor, groups: int) -> Tensor:

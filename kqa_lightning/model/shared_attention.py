@@ -15,6 +15,7 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 
 from kqa_lightning.model.groups import alike
+from kqa_lightning.model.scores import masked_scores
 
 NAME = "shared_articles"
 # Architectures whose attention has nothing that is not computed here, such as sinks; each is tested.
@@ -152,14 +153,14 @@ AttentionMaskInterface.register(NAME, eager_mask)
 class _Part(NamedTuple):
     """Attention to some of the columns: fp32 [rows, key heads, queries, width], and two of width 1."""
 
-    weighted: Tensor  # sum of the values, each times the exponential of its score less the highest
+    weighted: Tensor  # sum of the values, each times 2 to the power of its score less the highest
     highest: Tensor
-    total: Tensor  # sum of these exponentials
+    total: Tensor  # sum of these powers
 
     def join(self, other: "_Part") -> Tensor:
         """Attention to the columns of both."""
         highest = torch.maximum(self.highest, other.highest)
-        mine, theirs = (self.highest - highest).exp_(), (other.highest - highest).exp_()
+        mine, theirs = (self.highest - highest).exp2_(), (other.highest - highest).exp2_()
         weighted = (self.weighted * mine).addcmul_(other.weighted, theirs)
         return weighted.div_((self.total * mine).addcmul_(other.total, theirs))
 
@@ -169,14 +170,10 @@ def _part(queries: Tensor, keys: Tensor, values: Tensor, mask: Tensor, scaling: 
 
     The mask broadcasts to [rows, key heads, heads of each, queries, columns].
     """
-    scores = (queries * (scaling / (softcap or 1))).matmul(keys.transpose(2, 3)).float()
-    by_query = scores.unflatten(2, (-1, mask.shape[-2]))
-    if softcap is None:
-        by_query.add_(mask)
-    else:
-        scores = torch.add(mask, by_query.tanh_(), alpha=softcap).flatten(2, 3)
+    products = queries.matmul(keys.transpose(2, 3)).float().unflatten(2, (-1, mask.shape[-2]))
+    scores = masked_scores(products, mask, scaling, softcap)[0].flatten(2, 3)
     highest = scores.amax(-1, keepdim=True)
-    weights = scores.sub_(highest).exp_()
+    weights = scores.sub_(highest).exp2_()
     return _Part(weights.to(values.dtype).matmul(values).float(), highest, weights.sum(-1, keepdim=True))
 
 
