@@ -75,7 +75,8 @@ class _Blockwise(torch.autograd.Function):
     ) -> Tensor:
         output = torch.zeros_like(query)
         logsums = query.new_zeros(query.shape[:3], dtype=torch.float32)
-        for row, block, seen in _blocks(mask):
+        ctx.blocks = list(_blocks(mask))
+        for row, block, seen in ctx.blocks:
             keys, values = key[row, :, seen], value[row, :, seen]
             scores, _ = _scores(query[row, :, block], keys, mask[row, block][:, seen], scaling, softcap)
             highest = scores.amax(-1, keepdim=True)
@@ -94,7 +95,7 @@ class _Blockwise(torch.autograd.Function):
         (gradient,) = gradients
         of_query, of_key, of_value = map(torch.zeros_like, (query, key, value))
         inner = (gradient * output).sum(-1, dtype=torch.float32)
-        for row, block, seen in _blocks(mask):
+        for row, block, seen in ctx.blocks:
             keys, values, queries = key[row, :, seen], value[row, :, seen], query[row, :, block]
             groups = keys.shape[0]
             scores, sigmoid = _scores(queries, keys, mask[row, block][:, seen], ctx.scaling, ctx.softcap)

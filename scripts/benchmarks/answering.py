@@ -33,7 +33,7 @@ from kqa_lightning.errors import KQAError
 
 WAYS = ("deck", "batched", "continuous", "shared")
 # Rows (of shared: articles) answered together, of which the fastest is taken.
-BATCHES = {"batched": (1, 4, 16, 64), "continuous": (4, 16, 64), "shared": (16,)}
+BATCHES = {"batched": (1, 4, 16, 64), "continuous": (4, 16, 64), "shared": (16, 32)}
 DECK_TOKENS, WIDE_TOKENS = 100, 8
 LONGEST = 1200  # characters of an article
 
