@@ -13,7 +13,15 @@ from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
-from kqa_lightning.resuming import changes, check_data, written_with
+from kqa_lightning.resuming import (
+    CONTENTS,
+    SETTINGS,
+    base_content,
+    check_contents,
+    check_settings,
+    options_of,
+    table_contents,
+)
 from kqa_lightning.run_folder import RunFolder
 from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
@@ -52,18 +60,30 @@ class RunCheckpoint(Callback):
         self._adapter_is_best = False  # written by this run, from the weights of best.ckpt
         self._validation_due = False  # it belongs to the schedule, and is not over
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
+        self._settings: dict[str, str] = {}  # of this run, by option
+        self._contents: dict[str, str] = {}  # hashes of its tables and base
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
+        """Note whether this is a ``fit``: its last validation runs as a stage of its own.
+
+        Raises:
+            KQAError: it goes on with other settings or questions than its checkpoint's. The base is not loaded yet.
+        """
         if stage == "fit":
             self._fitting, self._resumed, self._adapter_is_best = True, None, False
+            self._settings, self._contents, self._changes = options_of(trainer), table_contents(trainer), []
+            assert isinstance(trainer, KQATrainer)
+            if trainer.going_on_from is not None:
+                self._changes = check_settings(trainer, trainer.going_on_from, self._settings, self._contents)
         elif stage != "validate":
             self._fitting = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note whether this run goes on in its own folder, and its training data."""
+        """Note whether this run goes on in its own folder, its training data, and its base."""
+        assert isinstance(pl_module, KQAModule)
+        self._contents |= base_content(pl_module.base_model)
         self._continues = _folder(trainer).holds(trainer.ckpt_path)
         self._train_loader = trainer.train_dataloader
 
@@ -171,25 +191,23 @@ class RunCheckpoint(Callback):
         checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
         checkpoint.update(self._resumed or _states(self._train_loader.state_dict(), gathered(trainer, random_state())))
-        assert isinstance(pl_module, KQAModule)
-        checkpoint.update(written_with(trainer, pl_module))
+        checkpoint |= {SETTINGS: self._settings, CONTENTS: self._contents}
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the states until training starts, and note what the command line changes.
+        """Keep the states until training starts.
 
         Raises:
-            KQAError: the training data are others now.
+            KQAError: the base is another now.
         """
         if trainer.state.fn == TrainerFn.FITTING:
             assert isinstance(pl_module, KQAModule)
-            check_data(checkpoint, trainer)
+            check_contents(checkpoint, base_content(pl_module.base_model), str(trainer.ckpt_path))
             self._validation_due = checkpoint.get("validation_due", False)
             if lost := checkpoint.get("batches_into_step", 0):
                 say(
                     f"{trainer.ckpt_path} was written amid an optimizer step: going on from it leaves out"
                     f" {lost} of its micro-batches; --ckpt_path last leaves out none"
                 )
-            self._changes = changes(checkpoint, trainer, pl_module)
         self._score_before = checkpoint["best_score"]
         of_others = checkpoint.get("other_random_states", [])  # none where a single process wrote it
         self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])
