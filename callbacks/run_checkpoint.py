@@ -105,6 +105,10 @@ class RunCheckpoint(Callback):
         if self._validation_due:
             validate_now(trainer)
 
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the epoch's loader: ``--trainer.reload_dataloaders_every_n_epochs`` makes new ones."""
+        self._train_loader = trainer.train_dataloader
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin here where there is nothing left to train; write last.ckpt before a validation amid the training.
 
@@ -169,16 +173,17 @@ class RunCheckpoint(Callback):
         assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
-        found = (not folder.last.exists(), not folder.best.exists(), folder.best_is_damaged())
-        no_last, no_best, damaged = trainer.strategy.broadcast(found)
+        found = (not folder.last.exists(), not folder.best.exists(), folder.best_is_lost(), folder.adapter.exists())
+        no_last, no_best, lost, has_adapter = trainer.strategy.broadcast(found)
         if no_last:
             self._save_last(trainer)
-        if damaged:
+        if lost and has_adapter:
             say(f"{folder.adapter} is as it was, {folder.best} cannot be read; the end: {folder.last}")
             return
-        if no_best:
+        if lost or no_best:
             write_adapter(trainer, pl_module)
-            say(f"nothing was validated: {folder.adapter} holds the last weights")
+            why = f"{folder.best} cannot be read" if lost else "nothing was validated"
+            say(f"{why}: {folder.adapter} holds the last weights")
             return
         if not self._adapter_is_best:  # stopped between the two; or whatever has become of it since
             write_best_adapter(trainer, pl_module)
