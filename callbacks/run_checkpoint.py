@@ -7,21 +7,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from kqa_lightning.adapter_folder import write_adapter, write_best_adapter
+from kqa_lightning.adapter_folder import complete_adapter, write_adapter
 from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
-from kqa_lightning.resuming import (
-    CONTENTS,
-    SETTINGS,
-    base_content,
-    check_contents,
-    check_settings,
-    options_of,
-    table_contents,
-)
+from kqa_lightning.resuming import CONTENTS, base_content, check_contents, check_settings, written_with
 from kqa_lightning.run_folder import RunFolder
 from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
@@ -60,8 +52,7 @@ class RunCheckpoint(Callback):
         self._adapter_is_best = False  # written by this run, from the weights of best.ckpt
         self._validation_due = False  # it belongs to the schedule, and is not over
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
-        self._settings: dict[str, str] = {}  # of this run, by option
-        self._contents: dict[str, str] = {}  # hashes of its tables and base
+        self._own: dict[str, dict[str, str]] = {}  # settings and contents of this run, as its checkpoints hold them
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
 
@@ -73,17 +64,16 @@ class RunCheckpoint(Callback):
         """
         if stage == "fit":
             self._fitting, self._resumed, self._adapter_is_best = True, None, False
-            self._settings, self._contents, self._changes = options_of(trainer), table_contents(trainer), []
             assert isinstance(trainer, KQATrainer)
-            if trainer.going_on_from is not None:
-                self._changes = check_settings(trainer, trainer.going_on_from, self._settings, self._contents)
+            self._own, before = written_with(trainer), trainer.going_on_from
+            self._changes = [] if before is None else check_settings(trainer, before, self._own)
         elif stage != "validate":
             self._fitting = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Note whether this run goes on in its own folder, its training data, and its base."""
         assert isinstance(pl_module, KQAModule)
-        self._contents |= base_content(pl_module.base_model)
+        self._own[CONTENTS] |= base_content(pl_module.base_model)
         self._continues = _folder(trainer).holds(trainer.ckpt_path)
         self._train_loader = trainer.train_dataloader
 
@@ -173,21 +163,12 @@ class RunCheckpoint(Callback):
         assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
-        found = (not folder.last.exists(), not folder.best.exists(), folder.best_is_lost(), folder.adapter.exists())
-        no_last, no_best, lost, has_adapter = trainer.strategy.broadcast(found)
-        if no_last:
+        if trainer.strategy.broadcast(not folder.last.exists()):
             self._save_last(trainer)
-        if lost and has_adapter:
-            say(f"{folder.adapter} is as it was, {folder.best} cannot be read; the end: {folder.last}")
-            return
-        if lost or no_best:
-            write_adapter(trainer, pl_module)
-            why = f"{folder.best} cannot be read" if lost else "nothing was validated"
-            say(f"{why}: {folder.adapter} holds the last weights")
-            return
-        if not self._adapter_is_best:  # stopped between the two; or whatever has become of it since
-            write_best_adapter(trainer, pl_module)
-        say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
+        lacking = complete_adapter(trainer, pl_module, self._adapter_is_best)
+        say(
+            lacking or f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}"
+        )
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the best score so far, where in the data the run is, and the states of the random generators."""
@@ -196,7 +177,7 @@ class RunCheckpoint(Callback):
         checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
         checkpoint.update(self._resumed or _states(self._train_loader.state_dict(), gathered(trainer, random_state())))
-        checkpoint |= {SETTINGS: self._settings, CONTENTS: self._contents}
+        checkpoint.update(self._own)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Keep the states until training starts.

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch import Trainer
+from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from kqa_lightning.checkpoints import read_checkpoint
@@ -29,10 +29,11 @@ _FREE = (
     *("trainer.default_root_dir", "trainer.logger", "trainer.log_every_n_steps", "trainer.enable_autolog_hparams"),
     *("trainer.model_registry", "trainer.enable_progress_bar", "trainer.enable_model_summary", "trainer.profiler"),
     *("trainer.limit_test_batches", "trainer.limit_predict_batches", "trainer.detect_anomaly"),
-    # Where a run can be gone on with, and what other commands do.
+    # Where a run can go on, and what other commands do.
     *("checkpoint", "answer_evaluation.num_examples", "prediction_writer", "crossfit"),
 )
-# Taken from the command line: how far the run goes, how fast it learns, when it validates, and on what it runs.
+# Taken from the command line: how far the run goes, how fast it learns, when it validates, what stops it, and what it
+# runs on and takes of its memory.
 _SAID = (
     *("model.learning_rate", "model.weight_decay", "model.gradient_checkpointing"),
     *("trainer.max_epochs", "trainer.max_steps", "trainer.min_epochs", "trainer.min_steps", "trainer.max_time"),
@@ -41,47 +42,51 @@ _SAID = (
     *("trainer.callbacks", "finite_guard"),
 )
 _VALIDATED, _NOTHING = "trainer.limit_val_batches", ("0", "0.0")
-_BASE, _BASE_CONTENT = "model.base_model", "content of --model.base_model"
+_BASE = "model.base_model"
 _SHOWN = 4
 _DIGITS = 12  # of a hash: enough to tell two apart, few enough to read
 
 
+def written_with(trainer: Trainer) -> dict[str, dict[str, str]]:
+    """What a checkpoint of a ``fit`` holds of its options and its questions; `base_content` is still to come."""
+    return {SETTINGS: options_of(trainer), CONTENTS: _table_contents(trainer)}
+
+
 def options_of(trainer: Trainer) -> dict[str, str]:
     """Every option of the command by its name, as text; none where no command line made the trainer."""
-    # Lightning gives its callback that saves the options all of them.
-    config = next((other.config for other in trainer.callbacks if isinstance(other, SaveConfigCallback)), None)  # type: ignore[attr-defined]
+    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
+    # Lightning gives the one that saves the options all of them.
+    config = next((other.config for other in callbacks if isinstance(other, SaveConfigCallback)), None)
     return {} if config is None else dict(_flat(config))
 
 
-def table_contents(trainer: Trainer) -> dict[str, str]:
-    """Hashes of the questions that a ``fit`` trains on and is scored on, as the model reads them."""
-    articles = data_of(trainer).articles
-    return {
-        f"content of --data.{part}_path": articles[part].fingerprint[:_DIGITS]
-        for part in ("train", "val")
-        if part in articles
-    }
-
-
 def base_content(base_model: str) -> dict[str, str]:
-    """The same of the base model, which has been loaded."""
-    return {_BASE_CONTENT: content_digest(base_model)[:_DIGITS]}
+    """A hash of the base model, which has been loaded, by its name among the contents."""
+    return {"content of --model.base_model": content_digest(base_model)[:_DIGITS]}
 
 
-def check_settings(trainer: Trainer, path: Path, options: Mapping[str, str], contents: Mapping[str, str]) -> list[str]:
-    """Compare a run with the checkpoint that it goes on from, as `check_options` and `check_contents`.
+def check_settings(trainer: Trainer, path: Path, own: Mapping[str, Mapping[str, str]]) -> list[str]:
+    """Compare a run with the checkpoint that it goes on from, before a model is loaded.
+
+    Args:
+        trainer: Of the run.
+        path: Of the checkpoint.
+        own: What the run's checkpoints will hold, as `written_with`.
+
+    Returns:
+        As `check_options`.
 
     Raises:
-        KQAError: as these, or it could not go on exactly.
+        KQAError: as `check_options` and `check_contents`, or the run could not go on exactly.
     """
-    if trainer.overfit_batches:  # type: ignore[attr-defined]
+    if (batches := trainer.overfit_batches) > 0:  # type: ignore[attr-defined]
         raise KQAError(
-            f"--trainer.overfit_batches {trainer.overfit_batches}: such a run cannot be gone on with, as Lightning"  # type: ignore[attr-defined]
-            " reads its batches by a sampler that keeps no place; leave out --ckpt_path to begin anew"
+            f"--trainer.overfit_batches {batches}: such a run cannot be gone on with, as Lightning reads its batches by"
+            " a sampler that keeps no place; leave out --ckpt_path to begin anew"
         )
     checkpoint = read_checkpoint(path, mmap=True)
-    changes = check_options(checkpoint, options, str(path))
-    check_contents(checkpoint, contents, str(path))
+    changes = check_options(checkpoint, own[SETTINGS], str(path))
+    check_contents(checkpoint, own[CONTENTS], str(path))
     return changes
 
 
@@ -118,7 +123,7 @@ def check_contents(checkpoint: Mapping[str, Any], contents: Mapping[str, str], n
 
     Args:
         checkpoint: The run goes on from it.
-        contents: Of the run that goes on, as `table_contents` or `base_content`.
+        contents: Of the run that goes on, or some of them.
         name: The checkpoint's, for the error.
 
     Raises:
@@ -127,6 +132,13 @@ def check_contents(checkpoint: Mapping[str, Any], contents: Mapping[str, str], n
     before = checkpoint.get(CONTENTS) or {}
     changed = [one for one in contents if before.get(one, contents[one]) != contents[one]]
     _refuse([f"{one} {contents[one]} (it was {before[one]})" for one in changed], name)
+
+
+def _table_contents(trainer: Trainer) -> dict[str, str]:
+    """Hashes of the questions that a ``fit`` trains on and is scored on, as the model reads them."""
+    articles = data_of(trainer).articles
+    parts = [part for part in ("train", "val") if part in articles]
+    return {f"content of --data.{part}_path": articles[part].fingerprint[:_DIGITS] for part in parts}
 
 
 def _refuse(differences: list[str], name: str) -> None:
