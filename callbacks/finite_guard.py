@@ -22,7 +22,8 @@ class FiniteGuard(Callback):
     The adapters, and with them every checkpoint, stay what they were before the step.
 
     Args:
-        max_skipped_steps: Most steps to skip in a run; the next one stops it. 0 stops at the first.
+        max_skipped_steps: Most steps to skip in a run, however often it is stopped and goes on; the next one stops it.
+            0 stops at the first.
     """
 
     def __init__(self, max_skipped_steps: int = 3) -> None:
@@ -32,9 +33,18 @@ class FiniteGuard(Callback):
         self._skipped = 0
         self._rows: list[int] = []
 
-    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Count anew."""
-        self._skipped, self._rows = 0, []
+    def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
+        """Count anew; a checkpoint's count comes after this."""
+        if stage == "fit":
+            self._skipped, self._rows = 0, []
+
+    def state_dict(self) -> dict[str, Any]:
+        """The count, so that a run that goes on stops where it would have stopped undisturbed."""
+        return {"skipped": self._skipped}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on counting."""
+        self._skipped = state_dict["skipped"]
 
     def on_train_batch_start(
         self, trainer: Trainer, pl_module: LightningModule, batch: PackedBatch, batch_idx: int

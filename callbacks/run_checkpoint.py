@@ -7,13 +7,13 @@ from lightning.pytorch import Callback, LightningModule, Trainer
 from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
-from kqa_lightning.adapter_folder import write_adapter, write_best_adapter
+from kqa_lightning.adapter_folder import complete_adapter, write_adapter
 from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
-from kqa_lightning.resuming import changes, check_data, written_with
+from kqa_lightning.resuming import CONTENTS, base_content, check_contents, check_settings, written_with
 from kqa_lightning.run_folder import RunFolder
 from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
@@ -52,18 +52,28 @@ class RunCheckpoint(Callback):
         self._adapter_is_best = False  # written by this run, from the weights of best.ckpt
         self._validation_due = False  # it belongs to the schedule, and is not over
         self._resumed: dict[str, Any] | None = None  # states of a checkpoint, until training starts
+        self._own: dict[str, dict[str, str]] = {}  # settings and contents of this run, as its checkpoints hold them
         self._changes: list[str] = []  # what the command line changes of the checkpoint's settings, until that is said
         self._train_loader: Any = None  # the trainer forgets it before the last validation
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
-        """Note whether this is a ``fit``: its last validation runs as a stage of its own."""
+        """Note whether this is a ``fit``: its last validation runs as a stage of its own.
+
+        Raises:
+            KQAError: it goes on with other settings or questions than its checkpoint's. The base is not loaded yet.
+        """
         if stage == "fit":
             self._fitting, self._resumed, self._adapter_is_best = True, None, False
+            assert isinstance(trainer, KQATrainer)
+            self._own, before = written_with(trainer), trainer.going_on_from
+            self._changes = [] if before is None else check_settings(trainer, before, self._own)
         elif stage != "validate":
             self._fitting = False
 
     def on_fit_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Note whether this run goes on in its own folder, and its training data."""
+        """Note whether this run goes on in its own folder, its training data, and its base."""
+        assert isinstance(pl_module, KQAModule)
+        self._own[CONTENTS] |= base_content(pl_module.base_model)
         self._continues = _folder(trainer).holds(trainer.ckpt_path)
         self._train_loader = trainer.train_dataloader
 
@@ -84,6 +94,10 @@ class RunCheckpoint(Callback):
         self._begin(trainer)
         if self._validation_due:
             validate_now(trainer)
+
+    def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Note the epoch's loader: ``--trainer.reload_dataloaders_every_n_epochs`` makes new ones."""
+        self._train_loader = trainer.train_dataloader
 
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin here where there is nothing left to train; write last.ckpt before a validation amid the training.
@@ -149,20 +163,12 @@ class RunCheckpoint(Callback):
         assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
-        found = (not folder.last.exists(), not folder.best.exists(), folder.best_is_damaged())
-        no_last, no_best, damaged = trainer.strategy.broadcast(found)
-        if no_last:
+        if trainer.strategy.broadcast(not folder.last.exists()):
             self._save_last(trainer)
-        if damaged:
-            say(f"{folder.adapter} is as it was, {folder.best} cannot be read; the end: {folder.last}")
-            return
-        if no_best:
-            write_adapter(trainer, pl_module)
-            say(f"nothing was validated: {folder.adapter} holds the last weights")
-            return
-        if not self._adapter_is_best:  # stopped between the two; or whatever has become of it since
-            write_best_adapter(trainer, pl_module)
-        say(f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}")
+        lacking = complete_adapter(trainer, pl_module, self._adapter_is_best)
+        say(
+            lacking or f"best {SCORE} {self.best_score:.4f}: {folder.best} and {folder.adapter}; the end: {folder.last}"
+        )
 
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the best score so far, where in the data the run is, and the states of the random generators."""
@@ -171,25 +177,23 @@ class RunCheckpoint(Callback):
         checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
         checkpoint.update(self._resumed or _states(self._train_loader.state_dict(), gathered(trainer, random_state())))
-        assert isinstance(pl_module, KQAModule)
-        checkpoint.update(written_with(trainer, pl_module))
+        checkpoint.update(self._own)
 
     def on_load_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
-        """Keep the states until training starts, and note what the command line changes.
+        """Keep the states until training starts.
 
         Raises:
-            KQAError: the training data are others now.
+            KQAError: the base is another now.
         """
         if trainer.state.fn == TrainerFn.FITTING:
             assert isinstance(pl_module, KQAModule)
-            check_data(checkpoint, trainer)
+            check_contents(checkpoint, base_content(pl_module.base_model), str(trainer.ckpt_path))
             self._validation_due = checkpoint.get("validation_due", False)
             if lost := checkpoint.get("batches_into_step", 0):
                 say(
                     f"{trainer.ckpt_path} was written amid an optimizer step: going on from it leaves out"
                     f" {lost} of its micro-batches; --ckpt_path last leaves out none"
                 )
-            self._changes = changes(checkpoint, trainer, pl_module)
         self._score_before = checkpoint["best_score"]
         of_others = checkpoint.get("other_random_states", [])  # none where a single process wrote it
         self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])

@@ -41,3 +41,33 @@ def write_best_adapter(trainer: KQATrainer, module: KQAModule) -> None:
         write_adapter(trainer, module)
         for name, tensor in tensors.items():
             tensor.copy_(present[name])
+
+
+def complete_adapter(trainer: KQATrainer, module: KQAModule, is_best: bool) -> str:
+    """Make sure, at the end of a run, that its folder holds an adapter; each process of the run has to ask.
+
+    Args:
+        trainer: Of the run.
+        module: With the last weights.
+        is_best: Whether the run itself wrote the adapter, from the weights of best.ckpt. Where it did not, the run
+            before was stopped between the two, or whatever has become of it since.
+
+    Returns:
+        What is to be said where it is not the adapter of best.ckpt; otherwise nothing.
+
+    Raises:
+        KQAError: it cannot be written.
+    """
+    folder = trainer.folder
+    # The first process says what there is: another could see a file that is being written.
+    found = (folder.best.exists(), folder.best_is_lost(), folder.adapter.exists())
+    has_best, is_lost, has_adapter = trainer.strategy.broadcast(found)
+    if is_lost and has_adapter:
+        return f"{folder.adapter} is as it was, {folder.best} cannot be read; the end: {folder.last}"
+    if is_lost or not has_best:
+        write_adapter(trainer, module)
+        why = f"{folder.best} cannot be read" if is_lost else "nothing was validated"
+        return f"{why}: {folder.adapter} holds the last weights"
+    if not is_best:
+        write_best_adapter(trainer, module)
+    return ""

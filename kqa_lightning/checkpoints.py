@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import time
 import zipfile
 import zlib
 from collections.abc import Callable
@@ -15,6 +16,9 @@ from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
 
 PREVIOUS = "previous.ckpt"  # beside last.ckpt: the one before it
+_whole: set[tuple[int, ...]] = set()  # marks of files whose checksums were right
+# Nanoseconds after which another writing has another time: the clock of a file system may count in whole seconds.
+_SETTLED = 3 * 10**9
 _SPARE = 1 << 20  # bytes beside the tensors
 # What going on needs (Lightning and RunCheckpoint write it); a file that lacks some of it is of another program.
 _PARTS = (
@@ -56,14 +60,28 @@ def _is_state(value: object) -> bool:
 def is_whole(path: Path) -> bool:
     """Whether every part of a checkpoint file has the checksum (CRC-32) that was written with it.
 
-    torch's own reader leaves the checksums of its archives unread.
+    torch's own reader leaves the checksums of its archives unread. A file is read once as long as nothing writes to it:
+    one of a large model takes a minute.
     """
     try:
+        mark = _mark(path)
+        if mark in _whole:
+            return True
+        settled = time.time_ns() - mark[-1] > _SETTLED
         with zipfile.ZipFile(path) as archive:
-            return archive.testzip() is None
+            whole = archive.testzip() is None
+        if whole and settled:
+            _whole.add(mark)
+        return whole
     # What zipfile says of damaged bytes: a flipped bit can make a part look packed, encrypted, or of another length.
     except (OSError, ValueError, EOFError, NotImplementedError, RuntimeError, zipfile.BadZipFile, zlib.error):
         return False
+
+
+def _mark(path: Path) -> tuple[int, ...]:
+    """What changes with every writing to a file, and with its name: nobody can set the last of these times."""
+    status = path.stat()
+    return status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 class CheckpointFiles(TorchCheckpointIO):
@@ -72,6 +90,10 @@ class CheckpointFiles(TorchCheckpointIO):
     Lightning's own way stages in TMPDIR and moves across file systems, which on a full disk leaves half a file in
     the place of a good one.
     """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._written: dict[Path, tuple[int, ...]] = {}  # last.ckpt as it was written here, by its path
 
     def save_checkpoint(self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None) -> None:
         """Write ``checkpoint`` to ``path`` whole, or leave what is there; the last.ckpt before stays as previous.ckpt.
@@ -90,8 +112,10 @@ class CheckpointFiles(TorchCheckpointIO):
                 )
             with written_whole(target) as scratch:
                 torch.save(checkpoint, scratch)
-                if target.name == "last.ckpt" and is_whole(target):
+                if target.name == "last.ckpt" and (self._is_as_written(target) or is_whole(target)):
                     _keep(target, target.with_name(PREVIOUS))
+            if target.name == "last.ckpt":
+                self._written = {target: _mark(target)}
         except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter on a full disk
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
             raise KQAError(f"checkpoint {path} cannot be written, is the disk full? {reason}") from error
@@ -108,6 +132,9 @@ class CheckpointFiles(TorchCheckpointIO):
             KQAError: as `read_checkpoint`.
         """
         return read_checkpoint(Path(path), map_location=map_location)
+
+    def _is_as_written(self, path: Path) -> bool:
+        return path.exists() and self._written.get(path) == _mark(path)
 
 
 def _keep(path: Path, under: Path) -> None:

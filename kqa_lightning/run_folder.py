@@ -152,12 +152,12 @@ class RunFolder:
             self.root.rmdir()
 
     def best_score(self, otherwise: float | None) -> float | None:
-        """The score that best.ckpt was written at; None where there is none.
+        """The score that best.ckpt was written at; None where there was none yet.
 
         Args:
-            otherwise: The one to beat where best.ckpt is damaged: adapter/ still holds the weights that had it.
+            otherwise: The one to beat where best.ckpt is damaged or gone: adapter/ still holds the weights that had it.
         """
-        if not self.best.is_file():
+        if otherwise is None and not self.best.is_file():
             return None
         try:
             return read_checkpoint(self.best, mmap=True)["best_score"]
@@ -165,13 +165,18 @@ class RunFolder:
             say(f"{self.best} cannot be read: a validation with a higher score than any before writes a new one")
             return otherwise
 
-    def best_is_damaged(self) -> bool:
-        """Whether best.ckpt is there and cannot be read."""
+    def best_is_lost(self) -> bool:
+        """Whether there is a best.ckpt that cannot be read, or last.ckpt has the score of one that is gone."""
         try:
             read_checkpoint(self.best, mmap=True)
+            return False
         except KQAError:
-            return self.best.exists()
-        return False
+            if self.best.exists():
+                return True
+        try:
+            return read_checkpoint(self.last, mmap=True)["best_score"] is not None
+        except KQAError:
+            return False
 
     def _curves(self) -> list[Path]:
         return sorted(self.root.glob("events.out.tfevents.*"))

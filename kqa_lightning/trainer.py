@@ -31,6 +31,7 @@ class KQATrainer(Trainer):
         self.folder = RunFolder(self.default_root_dir)
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
         self.in_fit = False  # also in the validation that ends a fit
+        self.going_on_from: Path | None = None  # the checkpoint of this fit; None where it begins anew
         self.begun = False  # whether this fit has passed all checks and writes to its folder
         self.signalled = 0  # SIGINT, SIGTERM or a scheduler's signal that came to this process; 0 for none
         self.stop_signal = 0  # the one that the run stops for, in all its processes
@@ -63,6 +64,7 @@ class KQATrainer(Trainer):
         self.folder = folder = RunFolder(self.default_root_dir)
         folder.check_writable()
         checkpoint = None if ckpt_path is None else folder.resolve(ckpt_path, may_be_missing=True)
+        self.going_on_from = checkpoint
         if checkpoint is not None:
             step = read_checkpoint(checkpoint, mmap=True)["global_step"]
             self.note = f"going on from {checkpoint}, step {step}"

@@ -1,7 +1,10 @@
 """Checkpoint files on a disk that fills up, and files that are none."""
 
+import os
 import resource
 import shutil
+import time
+import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -69,6 +72,55 @@ def test_a_flipped_bit_of_a_tensor_is_recognised(tmp_path: Path) -> None:
     assert not torch.load(path, weights_only=True)["weights"].eq(1.5).all()  # torch alone does not see it
     with pytest.raises(KQAError, match="checksums do not match"):
         read_checkpoint(path)
+
+
+@pytest.fixture
+def read_whole(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The files whose checksums are read, as that happens."""
+    names: list[str] = []
+    testzip = zipfile.ZipFile.testzip
+
+    def counted(archive: zipfile.ZipFile) -> str | None:
+        names.append(Path(str(archive.filename)).name)
+        return testzip(archive)
+
+    monkeypatch.setattr(zipfile.ZipFile, "testzip", counted)
+    return names
+
+
+def test_checksums_are_read_once_until_somebody_writes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, read_whole: list[str]
+) -> None:
+    monkeypatch.setattr("kqa_lightning.checkpoints._SETTLED", 0)
+    path = tmp_path / "last.ckpt"
+    torch.save({"weights": torch.full((1000,), 1.5)}, path)
+    time.sleep(0.02)
+    assert is_whole(path) and is_whole(path)
+    assert read_whole == ["last.ckpt"]
+    before = path.stat()
+    content = bytearray(path.read_bytes())
+    content[content.index(torch.full((3,), 1.5).numpy().tobytes()) + 2] ^= 1
+    path.write_bytes(content)
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as long and, by its date, as old
+    assert not is_whole(path)
+    assert not is_whole(path)  # what is damaged is not remembered
+
+
+def test_one_that_was_written_just_now_is_read_again(tmp_path: Path, read_whole: list[str]) -> None:
+    """Another writing could have the same time."""
+    torch.save({"number": 1}, tmp_path / "last.ckpt")
+    assert is_whole(tmp_path / "last.ckpt") and is_whole(tmp_path / "last.ckpt")
+    assert len(read_whole) == 2
+
+
+def test_what_a_run_wrote_itself_it_reads_no_more(tmp_path: Path, read_whole: list[str]) -> None:
+    files, last = CheckpointFiles(), tmp_path / "last.ckpt"
+    for number in (1, 2, 3):
+        files.save_checkpoint({"number": number}, last)
+    assert read_whole == []
+    torch.save({"number": "of another program"}, last)
+    files.save_checkpoint({"number": 4}, last)
+    assert read_whole == ["last.ckpt"]
 
 
 def test_the_last_good_one_is_kept_and_a_damaged_one_is_not(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from kqa_lightning.errors import KQAError
 from kqa_lightning.run_folder import RunFolder
@@ -41,6 +42,22 @@ def test_only_what_was_there_before_is_set_aside(tmp_path: Path) -> None:
         assert (tmp_path / name).exists()
     assert RunFolder(tmp_path / "new").set_aside() is None
     assert not (tmp_path / "new").exists()
+
+
+def test_a_best_checkpoint_is_lost_where_it_is_damaged_or_only_its_score_is_left(tmp_path: Path) -> None:
+    parts = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step", "train_loader", "random_state")
+    checkpoint = dict.fromkeys(parts) | {"state_dict": {}}
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir()
+    assert (folder.best_is_lost(), folder.best_score(None)) == (False, None)
+    torch.save(checkpoint | {"best_score": None}, folder.last)  # nothing was validated
+    assert not folder.best_is_lost()
+    torch.save(checkpoint | {"best_score": 0.5}, folder.last)
+    assert (folder.best_is_lost(), folder.best_score(0.5)) == (True, 0.5)
+    torch.save(checkpoint | {"best_score": 0.7}, folder.best)
+    assert (folder.best_is_lost(), folder.best_score(0.5)) == (False, 0.7)
+    folder.best.write_bytes(folder.best.read_bytes()[:100])
+    assert (folder.best_is_lost(), folder.best_score(0.5)) == (True, 0.5)
 
 
 def test_curves_of_a_run_that_never_began_are_discarded(tmp_path: Path) -> None:

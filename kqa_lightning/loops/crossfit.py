@@ -161,10 +161,9 @@ def _fit_and_answer(run: Run, rows: Sequence[int], seed: int | bool) -> None:
     run.data.hold_out(rows)
     _fit(run, seed)
     best = run.trainer.folder.best
-    if run.trainer.folder.best_is_damaged():
-        raise KQAError(
-            f"{best} is damaged; remove {run.trainer.folder.root}, and the same command makes this fold anew"
-        )
+    if run.trainer.folder.best_is_lost():
+        how = "damaged" if best.exists() else "gone"
+        raise KQAError(f"{best} is {how}; remove {run.trainer.folder.root}, and the same command makes this fold anew")
     run.trainer.predict(run.model, run.data, ckpt_path=str(best if best.exists() else run.trainer.folder.last))
     run.trainer.strategy.barrier("the fold's answers are written")
 

@@ -68,11 +68,17 @@ def check_identity(stored: object, here: AdapterIdentity, checkpoint: str) -> di
     shape = [name for name in names if name not in ("base_model", "probe") and stored[name] != getattr(here, name)]
     differences = [f"{name} {stored[name]}, here {getattr(here, name)}" for name in shape]
     if not differences and not _same_numbers(stored["probe"], here.probe):
-        differences = ["other embedding weights"]
+        differences = [f"other embedding weights, {_first(stored['probe'])}, here {_first(here.probe)}"]
     if differences:
+        base = stored["base_model"]
+        whose = (
+            f"belongs to base model {base}, this run has {here.base_model}"
+            if base != here.base_model
+            else f"holds adapters for {base} that do not fit those of this run"
+        )
         raise KQAError(
-            f"{checkpoint} belongs to base model {stored['base_model']}, this run has {here.base_model}:"
-            f" {'; '.join(differences)}; give the --model.base_model and --model.lora settings it was trained with"
+            f"{checkpoint} {whose}: {'; '.join(differences)};"
+            " give the --model.base_model and --model.lora settings it was trained with"
         )
     return stored
 
@@ -92,6 +98,10 @@ def check_adapter_tensors(stored: dict[str, torch.Tensor], expected: dict[str, t
                 f"{checkpoint} {problem} {len(tensors)} of {len(expected)} adapter tensors, first {tensors[0]}:"
                 " it is damaged or of other --model.lora settings"
             )
+
+
+def _first(numbers: list[float]) -> str:
+    return ", ".join(f"{number:.4g}" for number in numbers[:_PROBE_COLUMNS]) + ", …"
 
 
 def _same_numbers(stored: list[float], here: list[float]) -> bool:

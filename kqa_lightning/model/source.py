@@ -1,11 +1,12 @@
 """Where a base model is read from: bundled, a folder, or the Hugging Face Hub; with errors a person can act on."""
 
+import json
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from huggingface_hub import hf_hub_download
+from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
@@ -50,8 +51,6 @@ def resolve_source(base_model: str) -> str:
 def source_digest(base_model: str) -> str:
     """What tells base models apart without loading them: a folder's content, whatever its name, or the hub's commit.
 
-    Of large files of weights their size and pieces from all over them count.
-
     Raises:
         KQAError: as `resolve_source`, or the files cannot be read.
     """
@@ -59,8 +58,23 @@ def source_digest(base_model: str) -> str:
     with reading(base_model):
         if not Path(source).is_dir():
             return f"commit {Path(hf_hub_download(source, 'config.json')).parent.name}"
-        files = [Path(source) / "config.json", *sorted(Path(source).glob("*.safetensors"))]
-        return fingerprint(*(piece for file in files for piece in _pieces(file)))
+        return _folder_digest(Path(source))
+
+
+def content_digest(base_model: str) -> str:
+    """A hash of a base that has been loaded, the same wherever its files are: in a folder or from the hub.
+
+    Raises:
+        KQAError: as `source_digest`.
+    """
+    source = resolve_source(base_model)
+    with reading(base_model):
+        if Path(source).is_dir():
+            return _folder_digest(Path(source))
+        loaded = try_to_load_from_cache(source, "config.json")
+        return _folder_digest(
+            Path(loaded if isinstance(loaded, str) else hf_hub_download(source, "config.json")).parent
+        )
 
 
 @contextmanager
@@ -81,6 +95,23 @@ def reading(base_model: str) -> Iterator[None]:
     finally:
         hub_logger.setLevel(hub_level)
         transformers_logging.set_verbosity(verbosity)
+
+
+def _folder_digest(folder: Path) -> str:
+    """A hash of config.json and the weights. Of large files of weights their size and pieces from all over count."""
+    files = [folder / "config.json", *_weights(folder)]
+    return fingerprint(*(piece for file in files for piece in _pieces(file)))
+
+
+def _weights(folder: Path) -> list[Path]:
+    """The files that transformers reads; others that lie there may be the same weights once more."""
+    whole, index = folder / "model.safetensors", folder / "model.safetensors.index.json"
+    if whole.is_file():
+        return [whole]
+    listed = json.loads(index.read_bytes()) if index.is_file() else None
+    if isinstance(listed, dict) and isinstance(names := listed.get("weight_map"), dict):
+        return [folder / str(name) for name in sorted(set(names.values()))]
+    return sorted(folder.glob("*.safetensors"))
 
 
 def _pieces(file: Path) -> Iterator[bytes]:

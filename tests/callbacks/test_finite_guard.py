@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 from small_runs import SmallRuns, read_rows, refusal
+from stopping import Killed
 
 sys.path.insert(0, str(Path(__file__).parent))
 LAST = "checkpoints/last.ckpt"
@@ -46,6 +47,17 @@ def test_too_many_stop_the_run_with_their_rows(runs: SmallRuns, capsys: pytest.C
     assert runs("fit", "until-2", "--trainer.max_steps", "6", *first, poison([3])) == 2
     before = state(runs.folder / "until-2" / LAST)
     assert all(torch.equal(before[name], weights[name]) for name in weights)  # no skipped step moved them
+
+
+def test_a_run_that_goes_on_counts_on(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:
+    """Killed between two of them, it stops at the one at which an undisturbed run does."""
+    allowed = ("--checkpoint.every_n_train_steps", "1", "--finite_guard.max_skipped_steps", "1")
+    options = ("--trainer.max_steps", "6", *allowed, poison([2, 4]))
+    stop = "--trainer.callbacks+={class_path: stopping.StopAt, init_args: {step: 2}}"
+    with pytest.warns(match="1 of 1 allowed"), pytest.raises(Killed):
+        runs("fit", "counts-on", *options, stop)
+    assert runs("fit", "counts-on", *options, "--ckpt_path", "last") == 2
+    assert "step 4 has a loss or gradient that is not finite" in capsys.readouterr().err
 
 
 def test_a_number_below_zero_is_refused(runs: SmallRuns, capsys: pytest.CaptureFixture[str]) -> None:

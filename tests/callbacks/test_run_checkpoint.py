@@ -170,6 +170,34 @@ def test_a_damaged_best_checkpoint_and_no_validation_is_no_traceback(
     assert f"{folder / BEST} cannot be read; the end: {folder / LAST}" in capsys.readouterr().err
 
 
+def test_a_best_checkpoint_that_is_gone_leaves_its_adapter(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The last weights score less and are no new best; where the adapter is gone too, they are all there is."""
+    assert load(fitted / BEST)["global_step"] < load(fitted / LAST)["global_step"]
+    folder = tmp_path / "no-best"
+    shutil.copytree(fitted, folder)
+    (folder / BEST).unlink()
+    before = contents(folder / "adapter")
+    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
+    assert f"{folder / 'adapter'} is as it was, {folder / BEST} cannot be read" in capsys.readouterr().err
+    assert not (folder / BEST).exists()
+    assert contents(folder / "adapter") == before
+    shutil.rmtree(folder / "adapter")
+    assert runs("fit", str(folder), *LIKE_FITTED, "--ckpt_path", "last") == 0
+    assert f"cannot be read: {folder / 'adapter'} holds the last weights" in capsys.readouterr().err
+    last, adapter = load(folder / LAST)["state_dict"], load_file(folder / ADAPTER)
+    assert all(torch.equal(adapter[name], last[in_checkpoint(name)]) for name in adapter)
+
+
+def test_loaders_that_are_made_anew_each_epoch_go_on_where_they_were(runs: SmallRuns, fitted: Path) -> None:
+    options = (*LIKE_FITTED, "--trainer.reload_dataloaders_every_n_epochs", "1")
+    killed(runs, "reloaded", 11, "batch", *options)
+    assert load(runs.folder / "reloaded" / LAST)["train_loader"]["epoch"] == 1
+    assert runs("fit", "reloaded", *options, "--ckpt_path", "last") == 0
+    assert same_weights(runs.folder / "reloaded" / LAST, fitted / LAST)
+
+
 def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path) -> None:
     run = "killed-seam"
     killed(runs, run, 5, "batch", *LIKE_FITTED)
@@ -201,7 +229,7 @@ def test_learning_rate_of_the_command_line_wins(runs: SmallRuns, capsys: pytest.
     options = ("--trainer.max_steps", "4", "--model.optimizer", "adamw")
     killed(runs, "rate", 3, "batch", *options, "--checkpoint.every_n_train_steps", "2")
     assert runs("fit", "rate", *options, "--ckpt_path", "last", "--model.learning_rate", "0.5") == 0
-    assert "going on with --model.learning_rate 0.5 (it was 0.04)" in capsys.readouterr().err
+    assert "--model.learning_rate 0.5 (it was 0.04)" in capsys.readouterr().err
     rates = dict(scalars(runs.folder / "rate", "lr-AdamW"))
     assert rates[1] < 0.05
     assert rates[2] > 0.1

@@ -80,14 +80,17 @@ def test_adapters_of_another_size_are_refused(
 )
 def test_adapters_of_another_shape_are_refused(bases: dict[str, Path], lora: LoRA, said: str) -> None:
     checkpoint = saved(module(bases["llama"]))
-    with pytest.raises(KQAError, match=said):
+    with pytest.raises(KQAError, match=said) as caught:
         module(bases["llama"], lora).on_load_checkpoint(checkpoint)
+    assert str(caught.value).count(str(bases["llama"])) == 1  # not: belongs to X, this run has X
 
 
 def test_adapters_of_other_weights_of_the_same_shape_are_refused(bases: dict[str, Path], tmp_path: Path) -> None:
     checkpoint = saved(module(bases["llama"]))
-    with pytest.raises(KQAError, match="other embedding weights"):
-        module(save_base("llama", tmp_path, seed=1)).on_load_checkpoint(checkpoint)
+    other = module(save_base("llama", tmp_path, seed=1))
+    one, here = (f"{made[IDENTITY_KEY]['probe'][0]:.4g}, " for made in (checkpoint, saved(other)))
+    with pytest.raises(KQAError, match=f"other embedding weights, {one}.*, here {here}"):
+        other.on_load_checkpoint(checkpoint)
 
 
 def test_a_base_that_moved_is_accepted_aloud(bases: dict[str, Path], tmp_path: Path) -> None:

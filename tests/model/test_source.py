@@ -1,3 +1,4 @@
+import json
 from pathlib import Path
 
 import huggingface_hub.constants
@@ -5,7 +6,7 @@ import pytest
 
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.base import load_base_model
-from kqa_lightning.model.source import reading, resolve_source
+from kqa_lightning.model.source import content_digest, reading, resolve_source
 
 
 def test_folders_and_bundled_bases_are_found(
@@ -46,6 +47,27 @@ def test_an_unreachable_hub_id_is_named_with_the_offline_way(
     assert "offline, pass a folder with the model" in message
     assert "\n" not in message
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_base_has_the_same_content_on_the_hub_and_in_a_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever else lies there, and whatever commit it is of."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    index = json.dumps({"weight_map": {"a": "model-1-of-2.safetensors", "b": "model-2-of-2.safetensors"}})
+    cached, folder = tmp_path / "models--somebody--base/snapshots/abc", tmp_path / "base"
+    for place in (cached, folder):
+        place.mkdir(parents=True)
+        for name, text in (("config.json", "{}"), ("model.safetensors.index.json", index)):
+            (place / name).write_text(text, encoding="utf-8")
+        for number in (1, 2):
+            (place / f"model-{number}-of-2.safetensors").write_bytes(bytes([number]))
+    (cached.parents[1] / "refs").mkdir()
+    (cached.parents[1] / "refs/main").write_text("abc", encoding="utf-8")
+    (folder / "consolidated.safetensors").write_bytes(b"the same once more")
+    assert content_digest("somebody/base") == content_digest(str(folder))
+    (folder / "model-2-of-2.safetensors").write_bytes(b"x")
+    assert content_digest("somebody/base") != content_digest(str(folder))
 
 
 def test_a_config_of_no_known_model_is_named(tmp_path: Path) -> None:
