@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Any
 
 from jsonargparse import Namespace
-from lightning.pytorch import Callback, Trainer
 from lightning.pytorch.cli import SaveConfigCallback
 
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.source import content_digest
+from kqa_lightning.trainer import KQATrainer
 
 SETTINGS = "settings"  # a checkpoint's options by name, as text
 CONTENTS = "contents"  # a checkpoint's hashes of tables and base, by the option that names them
@@ -47,16 +47,15 @@ _SHOWN = 4
 _DIGITS = 12  # of a hash: enough to tell two apart, few enough to read
 
 
-def written_with(trainer: Trainer) -> dict[str, dict[str, str]]:
+def written_with(trainer: KQATrainer) -> dict[str, dict[str, str]]:
     """What a checkpoint of a ``fit`` holds of its options and its questions; `base_content` is still to come."""
     return {SETTINGS: options_of(trainer), CONTENTS: _table_contents(trainer)}
 
 
-def options_of(trainer: Trainer) -> dict[str, str]:
+def options_of(trainer: KQATrainer) -> dict[str, str]:
     """Every option of the command by its name, as text; none where no command line made the trainer."""
-    callbacks: list[Callback] = trainer.callbacks  # type: ignore[attr-defined]
     # Lightning gives the one that saves the options all of them.
-    config = next((other.config for other in callbacks if isinstance(other, SaveConfigCallback)), None)
+    config = next((other.config for other in trainer.callbacks if isinstance(other, SaveConfigCallback)), None)
     return {} if config is None else dict(_flat(config))
 
 
@@ -65,7 +64,7 @@ def base_content(base_model: str) -> dict[str, str]:
     return {"content of --model.base_model": content_digest(base_model)[:_DIGITS]}
 
 
-def check_settings(trainer: Trainer, path: Path, own: Mapping[str, Mapping[str, str]]) -> list[str]:
+def check_settings(trainer: KQATrainer, path: Path, own: Mapping[str, Mapping[str, str]]) -> list[str]:
     """Compare a run with the checkpoint that it goes on from, before a model is loaded.
 
     Args:
@@ -79,7 +78,7 @@ def check_settings(trainer: Trainer, path: Path, own: Mapping[str, Mapping[str, 
     Raises:
         KQAError: as `check_options` and `check_contents`, or the run could not go on exactly.
     """
-    if (batches := trainer.overfit_batches) > 0:  # type: ignore[attr-defined]
+    if (batches := trainer.overfit_batches) > 0:
         raise KQAError(
             f"--trainer.overfit_batches {batches}: such a run cannot be gone on with, as Lightning reads its batches by"
             " a sampler that keeps no place; leave out --ckpt_path to begin anew"
@@ -134,7 +133,7 @@ def check_contents(checkpoint: Mapping[str, Any], contents: Mapping[str, str], n
     _refuse([f"{one} {contents[one]} (it was {before[one]})" for one in changed], name)
 
 
-def _table_contents(trainer: Trainer) -> dict[str, str]:
+def _table_contents(trainer: KQATrainer) -> dict[str, str]:
     """Hashes of the questions that a ``fit`` trains on and is scored on, as the model reads them."""
     articles = data_of(trainer).articles
     parts = [part for part in ("train", "val") if part in articles]

@@ -24,7 +24,9 @@ class KQATrainer(Trainer):
         kwargs: As for Lightning's trainer.
     """
 
-    callbacks: list[Callback]  # which Lightning sets without declaring it
+    # Which Lightning sets without declaring them.
+    callbacks: list[Callback]
+    overfit_batches: int | float
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
