@@ -38,6 +38,7 @@ class RunFolder:
         self.adapter = self.root / "adapter"
         self.out_of_fold = self.root / "oof"
         self.final = self.root / "final"
+        self._was_there = self.root.exists()
         self._earlier_curves = self._curves()
         self._taken: int | None = None  # descriptor
 
@@ -144,11 +145,11 @@ class RunFolder:
         return target
 
     def discard_new_curves(self) -> None:
-        """Remove the empty curves of a run that failed before its first step, and the folder if it held no more."""
+        """Remove the empty curves of a run that failed before its first step, and a new folder that holds no more."""
         for path in self._curves():
             if path not in self._earlier_curves:
                 path.unlink()
-        if self.root.is_dir() and not any(self.root.iterdir()):
+        if not self._was_there and self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 
     def best_score(self, otherwise: float | None) -> float | None:

@@ -11,9 +11,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.curves import Curves
-from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
 from kqa_lightning.run_folder import LAST, RunFolder
+from kqa_lightning.trainer_settings import check_launcher, check_settings, explain
 
 
 class KQATrainer(Trainer):
@@ -27,7 +27,13 @@ class KQATrainer(Trainer):
     callbacks: list[Callback]  # which Lightning sets without declaring it
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        check_settings(kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise explain(error, kwargs) from error
+        check_launcher(self)
+        self._settings = dict(kwargs)
         self.folder = RunFolder(self.default_root_dir)
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
         self.in_fit = False  # also in the validation that ends a fit
@@ -178,7 +184,7 @@ class KQATrainer(Trainer):
         except (MisconfigurationException, ValueError) as error:
             of_a_setting = not self.begun and _raised_in(error).startswith("lightning.")
             if isinstance(error, MisconfigurationException) or of_a_setting:
-                raise KQAError(f"--trainer: {error}") from error
+                raise explain(error, self._settings) from error
             raise
 
     def _weights(self, ckpt_path: str | None) -> str | None:
