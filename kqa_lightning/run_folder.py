@@ -8,6 +8,7 @@ from pathlib import Path
 from kqa_lightning.answer_journal import find_journals
 from kqa_lightning.checkpoints import PREVIOUS, read_checkpoint
 from kqa_lightning.errors import KQAError
+from kqa_lightning.files import remove_leftovers
 from kqa_lightning.locks import try_lock
 from kqa_lightning.messages import say
 from kqa_lightning.prediction_files import LINES, TABLE
@@ -51,6 +52,8 @@ class RunFolder:
     def take(self) -> None:
         """Make the folder, and keep other runs from writing to it until this one lets it go or ends.
 
+        What those left unfinished in it that were killed is removed.
+
         Raises:
             KQAError: another run has it. One that was killed may hold it for some seconds, by a loader's process.
         """
@@ -68,6 +71,10 @@ class RunFolder:
                     " place: --trainer.default_root_dir"
                 )
             time.sleep(_LOOK_EVERY)
+        # validate, test and predict may be writing files of their own here.
+        remove_leftovers(self.root, self.adapter.name, "fit.yaml", "crossfit.yaml")
+        for folder in (self.checkpoints, self.out_of_fold):
+            remove_leftovers(folder)
 
     def let_go(self) -> None:
         """Let other runs have the folder; nothing where it was not taken."""
@@ -131,7 +138,7 @@ class RunFolder:
 
     def set_aside_folds(self) -> Path | None:
         """The same with what an earlier cross-fitting left."""
-        return self._move((self.out_of_fold, self.final))
+        return self._move((self.out_of_fold, self.final, self.root / "crossfit.yaml"))
 
     def _move(self, files: Iterable[Path]) -> Path | None:
         left = [path for path in files if path.exists()]
@@ -168,11 +175,20 @@ class RunFolder:
 
     def best_is_damaged(self) -> bool:
         """Whether best.ckpt is there and cannot be read."""
-        try:
-            read_checkpoint(self.best, mmap=True)
-        except KQAError:
-            return self.best.exists()
-        return False
+        return self.best.exists() and not _is_readable(self.best)
+
+    def nothing_to_go_on_with(self) -> bool:
+        """Whether last.ckpt or the one before it is there, and neither can be read."""
+        there = [path for path in (self.last, self.previous) if path.exists()]
+        return bool(there) and not any(map(_is_readable, there))
 
     def _curves(self) -> list[Path]:
         return sorted(self.root.glob("events.out.tfevents.*"))
+
+
+def _is_readable(checkpoint: Path) -> bool:
+    try:
+        read_checkpoint(checkpoint, mmap=True)
+    except KQAError:
+        return False
+    return True
