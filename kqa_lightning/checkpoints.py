@@ -1,5 +1,6 @@
 """Checkpoint files: written whole, read without running code from them, refused in one line where damaged."""
 
+import errno
 import os
 import shutil
 import zipfile
@@ -15,6 +16,7 @@ from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
 
 PREVIOUS = "previous.ckpt"  # beside last.ckpt: the one before it
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # the disk, a limit, or a quota
 _SPARE = 1 << 20  # bytes beside the tensors
 # What going on needs (Lightning and RunCheckpoint write it); a file that lacks some of it is of another program.
 _PARTS = (
@@ -94,7 +96,10 @@ class CheckpointFiles(TorchCheckpointIO):
                     _keep(target, target.with_name(PREVIOUS))
         except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter on a full disk
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
-            raise KQAError(f"checkpoint {path} cannot be written, is the disk full? {reason}") from error
+            full = not isinstance(error, OSError) or error.errno in _FULL
+            raise KQAError(
+                f"checkpoint {path} cannot be written{', is the disk full?' if full else ':'} {reason}"
+            ) from error
 
     def load_checkpoint(
         self,

@@ -175,7 +175,11 @@ class RunFolder:
 
     def best_is_damaged(self) -> bool:
         """Whether best.ckpt is there and cannot be read."""
-        return self.best.exists() and not _is_readable(self.best)
+        try:
+            read_checkpoint(self.best, mmap=True)
+        except KQAError:
+            return self.best.exists()
+        return False
 
     def nothing_to_go_on_with(self) -> bool:
         """Whether last.ckpt or the one before it is there, and neither can be read."""

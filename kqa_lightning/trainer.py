@@ -151,7 +151,10 @@ class KQATrainer(Trainer):
                 model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
             )
 
-    def fit_folds(
+    # LightningCLI takes a command's options from the trainer's method of its name (here --ckpt_path), and runs its own
+    # method of that name where it has one: KQACLI.crossfit. `def crossfit` would not do: jsonargparse names a group of
+    # options after the method, and there is a group crossfit.
+    def _options_of_crossfit(
         self,
         model: LightningModule,
         datamodule: LightningDataModule | None = None,
@@ -165,10 +168,9 @@ class KQATrainer(Trainer):
             ckpt_path: Go on with what was begun in this root dir: last. Where there is nothing yet, the first fold
                 starts.
         """
-        raise NotImplementedError("a fold needs a trainer of its own, which KQACLI makes")
+        raise NotImplementedError("each fold has a trainer of its own: use kqa_lightning.loops.crossfit.Crossfit")
 
-    # The options are a group of the same name, and jsonargparse names a group of options after its method.
-    crossfit = fit_folds
+    crossfit = _options_of_crossfit
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:

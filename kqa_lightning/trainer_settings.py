@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from lightning.pytorch import Trainer
+from lightning.pytorch.callbacks import StochasticWeightAveraging
 
 from kqa_lightning.companions import Launcher
 from kqa_lightning.errors import KQAError
@@ -25,6 +26,13 @@ def check_settings(settings: Mapping[str, Any]) -> None:
     if settings.get("barebones"):
         raise KQAError(
             "--trainer.barebones true is not supported: it has neither checkpoints nor curves nor scores; leave it out"
+        )
+    callbacks = settings.get("callbacks")
+    callbacks = callbacks if isinstance(callbacks, list) else [callbacks]
+    if any(isinstance(callback, StochasticWeightAveraging) for callback in callbacks):
+        raise KQAError(
+            "--trainer.callbacks StochasticWeightAveraging is not supported: it takes its mean of the weights after the"
+            " last of them were validated and saved, and that mean would be lost"
         )
     number = settings.get("accumulate_grad_batches", 1)
     if number < 1:

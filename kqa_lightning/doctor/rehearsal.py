@@ -2,9 +2,9 @@
 
 import contextlib
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
@@ -34,6 +34,14 @@ class UnloadedModule(KQAModule):
             attn_implementation=self.attn_implementation,
             on_cpu=torch.device(device).type == "cpu",
         )
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Compare the checkpoint with the run; its optimizer is of weights that there are none of."""
+        super().on_load_checkpoint(checkpoint)
+        checkpoint["optimizer_states"] = []
+
+    def load_state_dict(self, state_dict: Mapping[str, Any], strict: bool = True, assign: bool = False) -> Any:
+        """Nothing: there are no weights to put others in the place of."""
 
     def _apply(self, fn: Callable, recurse: bool = True) -> Self:
         """Move nothing to another device: there is nothing to move, which torch refuses."""
@@ -122,11 +130,9 @@ class Rehearsal(KQACLI):
         if trainer.world_size > 1:  # what several processes are refused, one of them is refused too
             self.trainer = self.instantiate_trainer(strategy="auto", devices=1, num_nodes=1)
             trainer = self._kqa_trainer()
-        if self.ckpt_path is not None:
-            trainer.folder.resolve(self.ckpt_path, may_be_missing=True)
         trainer.callbacks.insert(0, _Curtain())
         with contextlib.suppress(_Ready):
-            trainer.fit(self.model, self.datamodule)
+            trainer.fit(self.model, self.datamodule, ckpt_path=self.ckpt_path)
 
     def _kqa_trainer(self) -> KQATrainer:
         assert isinstance(self.trainer, KQATrainer)

@@ -162,7 +162,9 @@ def _fit_and_answer(run: Run, rows: Sequence[int], seed: int | bool) -> None:
     _fit(run, seed)
     best = run.trainer.folder.best
     if run.trainer.folder.best_is_damaged():
-        raise _damaged(best)
+        raise KQAError(
+            f"{best} is damaged; remove {run.trainer.folder.root}, and the same command makes this fold anew"
+        )
     run.trainer.predict(run.model, run.data, ckpt_path=str(best if best.exists() else run.trainer.folder.last))
     run.trainer.strategy.barrier("the fold's answers are written")
 
@@ -181,14 +183,11 @@ def _fit(run: Run, seed: int | bool) -> None:
     folder = run.trainer.folder
     begun = folder.last.exists() or folder.previous.exists()
     if begun and folder.nothing_to_go_on_with():
-        raise _damaged(folder.last if folder.last.exists() else folder.previous)
+        raise KQAError(
+            f"neither {folder.last} nor {folder.previous} can be read; remove {folder.root}, and the same command makes"
+            " this model anew"
+        )
     run.trainer.fit(run.model, run.data, ckpt_path=LAST if begun else None)
-
-
-def _damaged(checkpoint: Path) -> KQAError:
-    """Of a model that cannot go on: what to remove, so that it is made anew."""
-    folder = checkpoint.parents[1]
-    return KQAError(f"{checkpoint} is damaged; remove {folder}, and the same command makes this model anew")
 
 
 def _free_memory() -> None:

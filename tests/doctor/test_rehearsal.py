@@ -40,6 +40,7 @@ def stopping(capsys: pytest.CaptureFixture[str], runs: SmallRuns, run: str, *opt
                 ("trainer.limit_train_batches", "-1"),
                 ("trainer.accumulate_grad_batches", "0"),
                 ("trainer.barebones", "true"),
+                ("trainer.callbacks", "{class_path: StochasticWeightAveraging, init_args: {swa_lrs: 0.01}}"),
                 ("data.max_length", "0"),
                 ("data.tokens_per_batch", "-5"),
                 ("data.train_path", "null"),
@@ -51,7 +52,7 @@ def stopping(capsys: pytest.CaptureFixture[str], runs: SmallRuns, run: str, *opt
             )
         ),
         (("--model.lora.target_modules", "[nothing]"), "model.lora"),
-        (("--trainer.default_root_dir", "{file}/run"), "trainer.default_root_dir"),
+        (("--trainer.default_root_dir", "FILE/run"), "trainer.default_root_dir"),
         (("--trainer.strategy", "ddp", "--trainer.devices", "2", "--data.max_length", "0"), "data.max_length"),
     ],
 )
@@ -60,7 +61,7 @@ def test_what_fit_refuses(
 ) -> None:
     (tmp_path / "file").touch()
     root = tmp_path / "run"
-    options = [option.format(file=tmp_path / "file") for option in options]
+    options = [option.replace("FILE", str(tmp_path / "file")) for option in options]
     found = stopping(capsys, runs, str(root), *options)
     assert list(found) == [label]
     if "ddp" not in options:  # fit would start a second process, and say it there too
@@ -72,7 +73,7 @@ def test_what_fit_refuses(
     "options",
     [
         ("--ckpt_path", "last"),
-        ("--ckpt_path", "last", "--trainer.max_epochs", "0"),
+        ("--ckpt_path", "last", "--trainer.max_epochs", "2"),  # nothing is left to train
         ("--trainer.limit_val_batches", "0", "--trainer.limit_train_batches", "0"),
         ("--trainer.num_sanity_val_steps", "2"),
         ("--trainer.fast_dev_run", "true"),
@@ -86,6 +87,25 @@ def test_what_fit_does_is_left_undone(
     assert runs("doctor", str(fitted), *options) == 0
     assert contents(fitted) == before
     assert (" for 2 processes with a model each, and " in capsys.readouterr().out) == ("ddp" in options)
+
+
+@pytest.mark.parametrize(
+    ("options", "part"),
+    [
+        (("--model.lora.r", "2"), "lora"),
+        (("--model.optimizer", "adamw"), "optimizer"),
+        (("--data.max_length", "200"), "data"),
+    ],
+)
+def test_what_a_checkpoint_does_not_allow(
+    runs: SmallRuns, fitted: Path, capsys: pytest.CaptureFixture[str], options: Sequence[str], part: str
+) -> None:
+    before = contents(fitted)
+    going_on = ("--ckpt_path", "last", *options)
+    ((_, found),) = stopping(capsys, runs, str(fitted), *going_on).items()
+    assert part in found
+    assert refusal(capsys, *runs.arguments("fit", str(fitted), *going_on)) == f"error: {found}"
+    assert contents(fitted) == before
 
 
 def test_an_empty_folder_stays(runs: SmallRuns, tmp_path: Path) -> None:

@@ -256,24 +256,25 @@ def test_a_damaged_fold_is_named(runs: SmallRuns, capsys: pytest.CaptureFixture[
     assert str(lines) in errors[0]
 
 
-@pytest.mark.parametrize("name", ["best", "last"])
 def test_a_fold_whose_checkpoint_is_damaged_can_be_made_anew(
-    runs: SmallRuns, crossfitted: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+    runs: SmallRuns, crossfitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     root = tmp_path / "damaged"
     shutil.copytree(crossfitted, root)
     fold = root / "oof/fold-1"
     for file in (*fold.glob("predictions.*"), root / LINES):
         file.unlink()
-    damaged = {"best": ("best",), "last": ("last", "previous")}[name]
-    for one in damaged:
-        (fold / f"checkpoints/{one}.ckpt").write_bytes(b"no checkpoint")
+    (fold / "checkpoints/best.ckpt").write_bytes(b"no checkpoint")
     assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 2
     *_, error = capsys.readouterr().err.splitlines()
     assert error.startswith("error: ")
-    assert error.endswith(f"{name}.ckpt is damaged; remove {fold}, and the same command makes this model anew")
-    if name == "last":
-        return
+    assert error.endswith(f"best.ckpt is damaged; remove {fold}, and the same command makes this fold anew")
+    for name in ("last", "previous"):
+        (fold / f"checkpoints/{name}.ckpt").write_bytes(b"no checkpoint")
+    assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert "previous.ckpt can be read" in error
+    assert error.endswith(f"; remove {fold}, and the same command makes this model anew")
     shutil.rmtree(fold)
     assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 0
     assert (root / LINES).read_bytes() == (crossfitted / LINES).read_bytes()
