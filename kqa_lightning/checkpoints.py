@@ -97,9 +97,8 @@ class CheckpointFiles(TorchCheckpointIO):
         except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter on a full disk
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
             full = not isinstance(error, OSError) or error.errno in _FULL
-            raise KQAError(
-                f"checkpoint {path} cannot be written{', is the disk full?' if full else ':'} {reason}"
-            ) from error
+            why = f", is the disk full? {reason}" if full else f": {reason}"
+            raise KQAError(f"checkpoint {path} cannot be written{why}") from error
 
     def load_checkpoint(
         self,
