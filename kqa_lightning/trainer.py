@@ -86,7 +86,7 @@ class KQATrainer(Trainer):
         except BaseException:
             if self.begun and folder.last.exists():
                 say(f"{folder.last} holds what was done: the same command with --ckpt_path last goes on")
-            elif not self.begun and self.is_global_zero:
+            elif not self.begun and self.is_global_zero and isinstance(self.logger, Curves):
                 folder.discard_new_curves()
             raise
         finally:

@@ -158,7 +158,7 @@ class Rehearsal(KQACLI):
         """The processes on this machine, and the numbers of the GPUs that they run on."""
         trainer = self._asked_for
         if trainer is None:  # it is refused itself
-            return 1, []
+            return 1, [0] if torch.cuda.is_available() and self.config.trainer.accelerator != "cpu" else []
         on_gpus = trainer.strategy.root_device.type == "cuda"
         return trainer.num_devices, list(trainer.device_ids) if on_gpus else []
 
