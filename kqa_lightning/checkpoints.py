@@ -16,13 +16,13 @@ from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
 
 PREVIOUS = "previous.ckpt"  # beside last.ckpt: the one before it
-_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # the disk, a limit, or a quota
 _SPARE = 1 << 20  # bytes beside the tensors
 # What going on needs (Lightning and RunCheckpoint write it); a file that lacks some of it is of another program.
 _PARTS = (
     *("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step"),
     *("best_score", "train_loader", "random_state"),
 )
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # the disk, a limit, or a quota
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
