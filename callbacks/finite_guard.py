@@ -5,12 +5,12 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.utilities import rank_zero_warn
 from torch.optim import Optimizer
 
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.data.packing import PackedBatch
 from kqa_lightning.errors import KQAError
+from kqa_lightning.messages import say
 from kqa_lightning.processes import gathered
 
 SHOWN = 5
@@ -73,6 +73,6 @@ class FiniteGuard(Callback):
                 f"{cause}. That is step {self._skipped} of this kind in the run; look at those rows, or lower "
                 "--model.learning_rate (--finite_guard.max_skipped_steps allows more)"
             )
-        rank_zero_warn(f"{cause}. The step is skipped ({self._skipped} of {self.max_skipped_steps} allowed)")
+        say(f"{cause}. The step is skipped ({self._skipped} of {self.max_skipped_steps} allowed)")
         for parameter in pl_module.parameters():
             parameter.grad = None

@@ -12,7 +12,7 @@ from kqa_lightning.answer_journal import AnswerJournal, Group, find_journals, jo
 from kqa_lightning.answer_settings import answer_settings
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
-from kqa_lightning.files import user_path
+from kqa_lightning.files import remove_leftovers, user_path
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
 from kqa_lightning.prediction_files import TABLE, write_answers, write_candidates
@@ -74,9 +74,11 @@ class PredictionWriter(Callback):
         Raises:
             KQAError: it cannot be written, another process writes to it, or has finished while the model was loaded.
         """
-        table, _ = self._targets(trainer)
+        table, lines = self._targets(trainer)
         path = journal_path(table, trainer.global_rank)
         self._journal = AnswerJournal(path, self._settings)
+        if trainer.is_global_zero:  # which alone writes the two files, and holds the journal's lock now
+            remove_leftovers(table.parent, table.name, lines.name)
         if not self._going_on_with <= set(map(tuple, read_journals(find_journals(table), self._settings))):
             raise KQAError(f"{table}: another predict has finished meanwhile; run this one again to answer anew")
         if self.score.answered:

@@ -21,7 +21,8 @@ class SignalExit(Callback):
     """Ends a command after SIGTERM (status 143) or an interrupt from the keyboard (130; a second one ends at once).
 
     A training ends after the optimizer step that it is in, with last.ckpt written; validation, test and prediction
-    end after the batch. Of several processes it does not matter which of them the signal came to.
+    end after the batch. Of several processes it does not matter which of them the signal came to; in a prediction that
+    torchrun or SLURM started, each stops for its own signal alone, and its journal has what it answered.
 
     Under SLURM the signal of ``#SBATCH --signal`` (SIGUSR1, or the requeue_signal of Lightning's SLURMEnvironment)
     does the same and has the job queued again, unless its auto_requeue is off.
@@ -57,16 +58,19 @@ class SignalExit(Callback):
             (trainer.stop_signal,) = largest(trainer, trainer.signalled or heard())
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Stop a validation."""
-        self._stop_if_told(trainer)
+        """Stop a validation, in all processes after the same batch: one that a training waits for is to end with it."""
+        assert isinstance(trainer, KQATrainer)
+        _stop_for(trainer, *largest(trainer, trainer.signalled or heard()))
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Stop a test."""
-        self._stop_if_told(trainer)
+        """Stop a test, likewise."""
+        assert isinstance(trainer, KQATrainer)
+        _stop_for(trainer, *largest(trainer, trainer.signalled or heard()))
 
     def on_predict_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Stop a prediction."""
-        self._stop_if_told(trainer)
+        """Stop a prediction. Its processes do not wait for one another: that would take the time of the slowest."""
+        assert isinstance(trainer, KQATrainer)
+        _stop_for(trainer, trainer.signalled or heard())
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Queue the job again where the scheduler asked for that; listen no longer."""
@@ -94,17 +98,18 @@ class SignalExit(Callback):
         if trainer is None:
             return
         if number == signal.SIGINT:
-            say("stopping after this step; once more stops at once")
+            say(f"stopping after this {'step' if trainer.training else 'batch'}; once more stops at once")
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if not trainer.signalled:
             tell_companions(number)
         trainer.signalled = trainer.signalled or number
 
-    def _stop_if_told(self, trainer: Trainer) -> None:
-        assert isinstance(trainer, KQATrainer)
-        trainer.stop_signal = trainer.signalled or heard()
-        if trainer.stop_signal:
-            raise SIGTERMException
+
+def _stop_for(trainer: KQATrainer, number: int) -> None:
+    """Stop for a signal; 0 for none."""
+    trainer.stop_signal = number
+    if number:
+        raise SIGTERMException
 
 
 def _requeue_signal(trainer: Trainer) -> int | None:

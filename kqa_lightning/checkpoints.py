@@ -1,5 +1,6 @@
 """Checkpoint files: written whole, read without running code from them, refused in one line where damaged."""
 
+import errno
 import os
 import shutil
 import time
@@ -25,6 +26,7 @@ _PARTS = (
     *("state_dict", "optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step"),
     *("best_score", "train_loader", "random_state"),
 )
+_FULL = (errno.ENOSPC, errno.EFBIG, getattr(errno, "EDQUOT", errno.ENOSPC))  # the disk, a limit, or a quota
 
 
 def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False) -> dict[str, Any]:
@@ -118,7 +120,9 @@ class CheckpointFiles(TorchCheckpointIO):
                 self._written = {target: _mark(target)}
         except (OSError, RuntimeError) as error:  # torch's zip writer raises the latter on a full disk
             reason = (error.strerror if isinstance(error, OSError) else None) or str(error).partition("\n")[0]
-            raise KQAError(f"checkpoint {path} cannot be written, is the disk full? {reason}") from error
+            full = not isinstance(error, OSError) or error.errno in _FULL
+            why = f", is the disk full? {reason}" if full else f": {reason}"
+            raise KQAError(f"checkpoint {path} cannot be written{why}") from error
 
     def load_checkpoint(
         self,

@@ -48,10 +48,12 @@ TRAINER_DEFAULTS = {
 class KQACLI(LightningCLI):
     """One group of settings for each part, the same ones for every command, so that one YAML serves all."""
 
+    module_class = KQAModule
+
     def __init__(self, args: list[str], run: bool = True) -> None:
         self._commands = [command for command in TRAINER_COMMANDS if command in args[:1]]
         super().__init__(
-            KQAModule,
+            self.module_class,
             KQADataModule,
             trainer_class=KQATrainer,
             trainer_defaults=dict(TRAINER_DEFAULTS),
@@ -91,7 +93,7 @@ class KQACLI(LightningCLI):
         """Parse, and keep the checkpoint's path from LightningCLI, which would take settings from the file."""
         assert isinstance(args, list)
         self.config = parser.parse_args(args)
-        config = self.config[self.config.subcommand]
+        config = self.config.get(str(self.config.get("subcommand")), self.config)
         self.ckpt_path = config.pop("ckpt_path")
         seed = config.seed_everything
         if not isinstance(seed, bool) and not 0 <= seed < 2**32:
@@ -116,19 +118,20 @@ class KQACLI(LightningCLI):
             *([callbacks.AnswerProgress()] if _wants_progress(given) else []),
             *(callbacks.StartNote(), callbacks.ResultPrinter(), callbacks.SignalExit()),
         ]
-        try:
-            trainer = super().instantiate_trainer(
-                logger=logger,
-                callbacks=[*_as_list(given["callbacks"]), *monitors],
-                plugins=[*_as_list(plugins), CheckpointFiles()],
-                **kwargs,
-            )
-        except (TypeError, ValueError) as error:
-            raise KQAError(f"--trainer: {error}") from error
+        trainer = super().instantiate_trainer(
+            logger=logger,
+            callbacks=[*_as_list(given["callbacks"]), *monitors],
+            plugins=[*_as_list(plugins), CheckpointFiles()],
+            **kwargs,
+        )
         assert isinstance(trainer, KQATrainer)
+        self.expect_others(trainer)
+        return trainer
+
+    def expect_others(self, trainer: KQATrainer) -> None:
+        """Make ready for the other processes of a command, which this one is about to start."""
         if (launcher := launcher_of_others(trainer)) is not None:
             expect_companions(launcher)
-        return trainer
 
     def after_instantiate_classes(self) -> None:
         """Give the command its checkpoint's path."""
@@ -174,21 +177,21 @@ def run_cli(work: Callable[[], object]) -> int:
     """Do the work of a command; return its exit status, with one line on stderr for what went wrong."""
     first = companion()
     if first is None:
-        status, text = _outcome(work)
+        status, text = outcome(work)
         if is_another():  # started by torchrun or SLURM; the first says that they stop, and each what is wrong with it
             text = "" if text == STOPPED else text.replace("error: ", f"error: process {rank()}: ", 1)
         if text:
             print(text, file=sys.stderr, flush=True)
         return status
     try:
-        status, text = _outcome(work)
+        status, text = outcome(work)
     except Exception:  # a fault of ours: the first process prints it, or it would say that this one was killed
         status, text = 1, traceback.format_exc()
     first.end(status, text)
     return status
 
 
-def _outcome(work: Callable[[], object]) -> tuple[int, str]:
+def outcome(work: Callable[[], object]) -> tuple[int, str]:
     """The exit status of the work, and what is to be said where it is not 0."""
     try:
         _quieten()
@@ -232,7 +235,7 @@ def _quieten() -> None:
 def _wants_progress(trainer: Mapping[str, Any]) -> bool:
     """Whether a progress bar is to be added, by the trainer's settings."""
     of_their_own = any(isinstance(callback, ProgressBar) for callback in _as_list(trainer["callbacks"]))
-    return trainer["enable_progress_bar"] is not False and not trainer["barebones"] and not of_their_own
+    return trainer["enable_progress_bar"] is not False and not of_their_own
 
 
 def _as_list(value: object) -> list:

@@ -1,9 +1,10 @@
 """Writing files and folders so that a reader never meets half of one."""
 
+import glob
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 
@@ -53,6 +54,32 @@ def folder_written_whole(target: Path) -> Iterator[Path]:
         shutil.rmtree(earlier, ignore_errors=True)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, *names: str) -> None:
+    """Remove what those left that were killed while they wrote files or folders of these names.
+
+    Only the one that alone may write them now is to call this: another's unfinished file looks the same.
+
+    Args:
+        folder: Where they were to be; it need not exist.
+        names: Of what was written; none for whatever it was.
+    """
+    for name in map(glob.escape, names) if names else ("*",):
+        for scratch in folder.glob(f".{name}.[0-9]*.tmp"):
+            _remove(scratch)
+        for earlier in folder.glob(f".{name}.earlier"):
+            if (folder / earlier.name.removeprefix(".").removesuffix(".earlier")).exists():
+                _remove(earlier)
+
+
+def _remove(path: Path) -> None:
+    """Remove a file or a folder, or as much of it as may be removed."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+        return
+    with suppress(OSError):
+        path.unlink()
 
 
 def _scratch(target: Path) -> Path:

@@ -8,6 +8,7 @@ from pathlib import Path
 from kqa_lightning.answer_journal import find_journals
 from kqa_lightning.checkpoints import PREVIOUS, read_checkpoint
 from kqa_lightning.errors import KQAError
+from kqa_lightning.files import remove_leftovers
 from kqa_lightning.locks import try_lock
 from kqa_lightning.messages import say
 from kqa_lightning.prediction_files import LINES, TABLE
@@ -38,6 +39,7 @@ class RunFolder:
         self.adapter = self.root / "adapter"
         self.out_of_fold = self.root / "oof"
         self.final = self.root / "final"
+        self._was_there = self.root.exists()
         self._earlier_curves = self._curves()
         self._taken: int | None = None  # descriptor
 
@@ -49,6 +51,8 @@ class RunFolder:
 
     def take(self) -> None:
         """Make the folder, and keep other runs from writing to it until this one lets it go or ends.
+
+        What those left unfinished in it that were killed is removed.
 
         Raises:
             KQAError: another run has it. One that was killed may hold it for some seconds, by a loader's process.
@@ -67,6 +71,10 @@ class RunFolder:
                     " place: --trainer.default_root_dir"
                 )
             time.sleep(_LOOK_EVERY)
+        # validate, test and predict may be writing files of their own here.
+        remove_leftovers(self.root, self.adapter.name, "fit.yaml", "crossfit.yaml")
+        for folder in (self.checkpoints, self.out_of_fold):
+            remove_leftovers(folder)
 
     def let_go(self) -> None:
         """Let other runs have the folder; nothing where it was not taken."""
@@ -130,7 +138,7 @@ class RunFolder:
 
     def set_aside_folds(self) -> Path | None:
         """The same with what an earlier cross-fitting left."""
-        return self._move((self.out_of_fold, self.final))
+        return self._move((self.out_of_fold, self.final, self.root / "crossfit.yaml"))
 
     def _move(self, files: Iterable[Path]) -> Path | None:
         left = [path for path in files if path.exists()]
@@ -144,11 +152,11 @@ class RunFolder:
         return target
 
     def discard_new_curves(self) -> None:
-        """Remove the empty curves of a run that failed before its first step, and the folder if it held no more."""
+        """Remove the empty curves of a run that failed before its first step, and a new folder that holds no more."""
         for path in self._curves():
             if path not in self._earlier_curves:
                 path.unlink()
-        if self.root.is_dir() and not any(self.root.iterdir()):
+        if not self._was_there and self.root.is_dir() and not any(self.root.iterdir()):
             self.root.rmdir()
 
     def best_score(self, otherwise: float | None) -> float | None:
@@ -178,5 +186,18 @@ class RunFolder:
         except KQAError:
             return False
 
+    def nothing_to_go_on_with(self) -> bool:
+        """Whether last.ckpt or the one before it is there, and neither can be read."""
+        there = [path for path in (self.last, self.previous) if path.exists()]
+        return bool(there) and not any(map(_is_readable, there))
+
     def _curves(self) -> list[Path]:
         return sorted(self.root.glob("events.out.tfevents.*"))
+
+
+def _is_readable(checkpoint: Path) -> bool:
+    try:
+        read_checkpoint(checkpoint, mmap=True)
+    except KQAError:
+        return False
+    return True

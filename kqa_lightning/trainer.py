@@ -11,9 +11,9 @@ from lightning.pytorch.utilities.exceptions import MisconfigurationException, SI
 
 from kqa_lightning.checkpoints import read_checkpoint
 from kqa_lightning.curves import Curves
-from kqa_lightning.errors import KQAError
 from kqa_lightning.messages import say
 from kqa_lightning.run_folder import LAST, RunFolder
+from kqa_lightning.trainer_settings import check_launcher, check_settings, explain
 
 
 class KQATrainer(Trainer):
@@ -29,7 +29,13 @@ class KQATrainer(Trainer):
     overfit_batches: int | float
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+        check_settings(kwargs)
+        try:
+            super().__init__(*args, **kwargs)
+        except (MisconfigurationException, TypeError, ValueError) as error:
+            raise explain(error, kwargs) from error
+        check_launcher(self)
+        self._settings = dict(kwargs)
         self.folder = RunFolder(self.default_root_dir)
         self.validated_step: int | None = None  # optimizer step of the latest validation; RunCheckpoint keeps it
         self.in_fit = False  # also in the validation that ends a fit
@@ -84,7 +90,7 @@ class KQATrainer(Trainer):
         except BaseException:
             if self.begun and folder.last.exists():
                 say(f"{folder.last} holds what was done: the same command with --ckpt_path last goes on")
-            elif not self.begun and self.is_global_zero:
+            elif not self.begun and self.is_global_zero and isinstance(self.logger, Curves):
                 folder.discard_new_curves()
             raise
         finally:
@@ -149,7 +155,10 @@ class KQATrainer(Trainer):
                 model, datamodule=datamodule, return_predictions=False, ckpt_path=checkpoint, weights_only=True
             )
 
-    def fit_folds(
+    # LightningCLI takes a command's options from the trainer's method of its name (here --ckpt_path), and runs its own
+    # method of that name where it has one: KQACLI.crossfit. `def crossfit` would not do: jsonargparse names a group of
+    # options after the method, and there is a group crossfit.
+    def _options_of_crossfit(
         self,
         model: LightningModule,
         datamodule: LightningDataModule | None = None,
@@ -163,10 +172,9 @@ class KQATrainer(Trainer):
             ckpt_path: Go on with what was begun in this root dir: last. Where there is nothing yet, the first fold
                 starts.
         """
-        raise NotImplementedError("a fold needs a trainer of its own, which KQACLI makes")
+        raise NotImplementedError("each fold has a trainer of its own: use kqa_lightning.loops.crossfit.Crossfit")
 
-    # The options are a group of the same name, and jsonargparse names a group of options after its method.
-    crossfit = fit_folds
+    crossfit = _options_of_crossfit
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
@@ -182,7 +190,7 @@ class KQATrainer(Trainer):
         except (MisconfigurationException, ValueError) as error:
             of_a_setting = not self.begun and _raised_in(error).startswith("lightning.")
             if isinstance(error, MisconfigurationException) or of_a_setting:
-                raise KQAError(f"--trainer: {error}") from error
+                raise explain(error, self._settings) from error
             raise
 
     def _weights(self, ckpt_path: str | None) -> str | None:

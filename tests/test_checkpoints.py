@@ -37,6 +37,12 @@ def test_a_checkpoint_that_does_not_fit_leaves_the_one_before(tmp_path: Path) ->
     assert list(tmp_path.iterdir()) == [path]
 
 
+def test_a_folder_in_its_place_is_no_full_disk(tmp_path: Path) -> None:
+    (tmp_path / "last.ckpt").mkdir()
+    with pytest.raises(KQAError, match=r"last\.ckpt cannot be written: Is a directory"):
+        CheckpointFiles().save_checkpoint({"weights": torch.ones(3)}, tmp_path / "last.ckpt")
+
+
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04 torn", b"\x80\x02."])
 def test_a_damaged_file_is_named(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "last.ckpt"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kqa_lightning.files import folder_written_whole, written_whole
+from kqa_lightning.files import folder_written_whole, remove_leftovers, written_whole
 
 
 def names(folder: Path) -> set[str]:
@@ -73,3 +73,17 @@ def test_a_folder_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
         raise RuntimeError
     assert names(target) == {"good"}
     assert names(tmp_path) == {"adapter"}
+
+
+def test_what_killed_writers_left_is_removed(tmp_path: Path) -> None:
+    """By the names of what they wrote; an earlier folder only where there is one in its place."""
+    for folder in ("adapter", ".adapter.earlier", ".adapter.7.tmp", ".other.earlier"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "weights").touch()
+    for file in (".[x].csv.4711.tmp", ".x.csv.4711.tmp", ".[x].csv.tmp", "[x].csv.4711.tmp"):
+        (tmp_path / file).touch()
+    remove_leftovers(tmp_path, "adapter", "other", "[x].csv")
+    assert names(tmp_path) == {"adapter", ".other.earlier", ".x.csv.4711.tmp", ".[x].csv.tmp", "[x].csv.4711.tmp"}
+    remove_leftovers(tmp_path)
+    assert names(tmp_path) == {"adapter", ".other.earlier", ".[x].csv.tmp", "[x].csv.4711.tmp"}
+    remove_leftovers(tmp_path / "none")

@@ -118,8 +118,8 @@ def test_crossfit_answers_every_question_as_one_process_does(
     assert "processes was 2 and is None" in message
 
 
-def trouble(rank: int, step: int, what: str) -> str:
-    settings = f"{{rank: {rank}, step: {step}, what: {what}}}"
+def trouble(rank: int, step: int, what: str, validating: bool = False) -> str:
+    settings = f"{{rank: {rank}, step: {step}, what: {what}, validating: {validating}}}"
     return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {settings}}}"
 
 
@@ -139,3 +139,18 @@ def test_gradients_that_are_no_number_name_the_rows_of_both(runs: SmallRuns, mon
     named = {articles[name] for name in articles if name in line}
     assert len(named) == 2
     assert torch.load(runs.folder / "in-both/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
+
+
+def test_a_signal_to_one_amid_a_validation_stops_both(
+    runs: SmallRuns, odd: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are more batches to validate than the one in which the signal comes."""
+    monkeypatch.syspath_prepend(CALLBACKS)
+    validation = ("--data.val_path", str(runs.tables["train"]), "--data.evaluation_tokens_per_batch", "1")
+    options = ("--data.train_path", str(odd), *validation, "--trainer.val_check_interval", "2")
+    _, errors = forked(runs, "fit", "amid-validation", *options, trouble(1, 2, "SIGTERM", True), status=143)
+    assert "stopped" in errors
+    checkpoints = runs.folder / "amid-validation/checkpoints"
+    last = torch.load(checkpoints / "last.ckpt", weights_only=True)
+    assert (last["global_step"], last["validation_due"]) == (2, True)
+    assert not (checkpoints / "best.ckpt").exists()

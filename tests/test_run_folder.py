@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from small_runs import contents
 
 from kqa_lightning.errors import KQAError
 from kqa_lightning.run_folder import RunFolder
@@ -78,11 +79,29 @@ def test_a_folder_that_is_taken_is_another_s_until_it_is_let_go(
 ) -> None:
     monkeypatch.setattr("kqa_lightning.run_folder._LOCK_PATIENCE", 0.3)
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
+    left = ("checkpoints/.last.ckpt.4711.tmp", ".adapter.4711.tmp/weights", "oof/.plan.json.1.tmp", ".fit.yaml.1.tmp")
+    kept = ("adapter/weights", ".predict.yaml.4711.tmp", "checkpoints/last.ckpt", ".notes.tmp")
+    for name in (*left, *kept):
+        (tmp_path / "run" / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "run" / name).touch()
     first.take()
+    assert set(contents(first.root)) == set(kept)  # of those, predict may be writing the second now
+    (first.checkpoints / ".best.ckpt.4711.tmp").touch()  # which the first is writing
     with pytest.raises(KQAError, match=r"another run is writing to this folder.*--trainer\.default_root_dir"):
         second.take()
+    assert (first.checkpoints / ".best.ckpt.4711.tmp").exists()
     RunFolder(tmp_path / "other").take()
     first.let_go()
     second.take()
+    assert set(contents(first.root)) == set(kept)
     second.let_go()
     second.let_go()
+
+
+def test_all_of_an_earlier_cross_fitting_is_set_aside(tmp_path: Path) -> None:
+    earlier = ("oof/plan.json", "final/adapter/weights", "crossfit.yaml")
+    for name in (*earlier, "fit.yaml"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).touch()
+    assert RunFolder(tmp_path).set_aside_folds() == tmp_path / "earlier/1"
+    assert set(contents(tmp_path)) == {"fit.yaml", *(f"earlier/1/{name}" for name in earlier)}

@@ -93,13 +93,13 @@ class PartTables:
             self.tables[part] = self.training_table().select(self.held_out)
         else:
             flags = {"predict": "--data.predict_path or --data.test_path"}
-            source = self._source(part, f"{stage} needs {flags.get(part, f'--data.{part}_path')}")
+            source = self._source(part, f"{_command(stage)} needs {flags.get(part, f'--data.{part}_path')}")
             self.tables[part] = load_table(source, part, self._columns, require_answers=part != "predict")
 
     def _read_training(self, stage: str | None) -> None:
         """Read the training table, and split off it what is held out and what is validated on."""
         flag = "--data.val_path or --data.train_path" if stage == "validate" else "--data.train_path"
-        self._source("train", f"{stage} needs {flag}")
+        self._source("train", f"{_command(stage)} needs {flag}")
         table = self.training_table()
         held_out = set(self.held_out)
         rows = [row for row in range(len(table)) if row not in held_out]
@@ -128,6 +128,11 @@ class PartTables:
         if source is None:
             raise KQAError(f"{needed}: a table, or sample")
         return source
+
+
+def _command(stage: str | None) -> str:
+    """A stage by the name of its command, also where Lightning gives a member of an enumeration."""
+    return str.__str__(stage or "all")
 
 
 def _with_sample_parts(paths: dict[str, str | None]) -> dict[str, str | None]:

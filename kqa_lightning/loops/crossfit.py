@@ -181,6 +181,11 @@ def _fit(run: Run, seed: int | bool) -> None:
         seed_everything(seed, workers=True, verbose=False)
     folder = run.trainer.folder
     begun = folder.last.exists() or folder.previous.exists()
+    if begun and folder.nothing_to_go_on_with():
+        raise KQAError(
+            f"neither {folder.last} nor {folder.previous} can be read; remove {folder.root}, and the same command makes"
+            " this model anew"
+        )
     run.trainer.fit(run.model, run.data, ckpt_path=LAST if begun else None)
 
 

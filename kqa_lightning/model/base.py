@@ -1,7 +1,7 @@
 """The 4-bit base model and its LoRA adapters: load, attach, and the guards for known faults."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +23,7 @@ Precision = Literal["bf16", "fp16", "fp32"]
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16, "fp32": torch.float32}
 ALL_PROJECTIONS = ("q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj")
+NF4_BLOCK = 64  # weights that share one fp32 scale, by default
 _PROGRESS_BAR_FROM = 1 << 30  # bytes of weights below which loading takes no time worth a bar
 
 
@@ -127,14 +128,23 @@ def refuse_broken_blocks(model: torch.nn.Module, base_model: str) -> None:
     Raises:
         KQAError: naming the layer and its width.
     """
-    for name, module in model.named_modules():
-        if not isinstance(module, Linear4bit) or module.weight.device.type != "cpu":
-            continue
-        block = cast(Params4bit, module.weight).blocksize
-        if module.in_features % block:
+    layers = {name: module for name, module in model.named_modules() if isinstance(module, Linear4bit)}
+    here = {name: module for name, module in layers.items() if module.weight.device.type == "cpu"}
+    for name, module in here.items():
+        refuse_broken_widths({name: module.in_features}, base_model, cast(Params4bit, module.weight).blocksize)
+
+
+def refuse_broken_widths(widths: Mapping[str, int], base_model: str, block: int = NF4_BLOCK) -> None:
+    """The same, by the input widths of the layers, of which there need be no more.
+
+    Raises:
+        KQAError: naming the first layer of them and its width.
+    """
+    for name, width in widths.items():
+        if width % block:
             raise KQAError(
                 f"--model.base_model {base_model}: bitsandbytes computes 4-bit layers on a CPU wrongly unless their"
-                f" width is a multiple of {block}, and {name} has {module.in_features};"
+                f" width is a multiple of {block}, and {name} has {width};"
                 " use --model.quantization none, or a GPU"
             )
 

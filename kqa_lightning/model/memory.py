@@ -5,13 +5,20 @@ from typing import Any, cast
 
 import torch
 from peft import PeftModel
-from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig
+from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
 from kqa_lightning.model.attention import Attention, choose_attention
-from kqa_lightning.model.base import DTYPES, LoRA, Precision, Quantization, attach_lora
+from kqa_lightning.model.base import (
+    DTYPES,
+    NF4_BLOCK,
+    LoRA,
+    Precision,
+    Quantization,
+    attach_lora,
+    refuse_broken_widths,
+)
 from kqa_lightning.model.source import reading, resolve_source
 
-NF4_BLOCK = 64  # weights that share one fp32 scale
 _FP32 = 4
 # Copies of a layer's states that a backward pass keeps, as counted on the tiny bases: hidden states, those within
 # attention (queries, keys, values and what it puts out), and those within the MLP.
@@ -38,6 +45,16 @@ class Memory:
     adapters: int
     optimizer: int
     activations: int
+
+    @property
+    def adapter_file(self) -> int:
+        """LoRA's weights alone, as the adapter's folder holds them."""
+        return self.adapters // 2
+
+    @property
+    def checkpoint(self) -> int:
+        """What a checkpoint holds of them: LoRA's weights and the optimizer's states."""
+        return self.adapter_file + self.optimizer
 
     @property
     def total(self) -> int:
@@ -71,11 +88,14 @@ def estimate_memory(
     Raises:
         KQAError: the base model cannot be found, or the adapters do not fit it.
     """
-    with reading(base_model):
-        config = AutoConfig.from_pretrained(resolve_source(base_model), trust_remote_code=False)
-    with torch.device("meta"):  # shapes without memory
-        model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[precision])
-        adapted = attach_lora(model, lora)
+    model = empty_base(
+        base_model,
+        quantization=quantization,
+        precision=precision,
+        attn_implementation=attn_implementation,
+        on_cpu=on_cpu,
+    )
+    adapted = attach_lora(model, lora)
     adapters = sum(p.numel() for p in adapted.parameters() if p.requires_grad)
     itemsize = DTYPES[precision].itemsize
     return Memory(
@@ -83,13 +103,45 @@ def estimate_memory(
         adapters=2 * _FP32 * adapters,
         optimizer=2 * _FP32 * adapters,
         activations=_activations(
-            config,
+            model.config,
             tokens,
             itemsize,
-            eager=choose_attention(config, attn_implementation, precision, on_cpu=on_cpu) == "eager",
+            eager=choose_attention(model.config, attn_implementation, precision, on_cpu=on_cpu) == "eager",
             checkpointing=gradient_checkpointing,
         ),
     )
+
+
+def empty_base(
+    base_model: str,
+    *,
+    quantization: Quantization,
+    precision: Precision,
+    attn_implementation: Attention | None,
+    on_cpu: bool,
+) -> PreTrainedModel:
+    """A base model without weights: its shapes, on the meta device and not quantised.
+
+    Args:
+        base_model: As for the module.
+        quantization: As for the module; what it refuses is refused.
+        precision: Of the weights that there would be.
+        attn_implementation: As for the module; what it refuses is refused.
+        on_cpu: Whether it is to run on a CPU.
+
+    Raises:
+        KQAError: the base model cannot be found, or would be refused when loaded.
+    """
+    with reading(base_model):
+        config = AutoConfig.from_pretrained(resolve_source(base_model), trust_remote_code=False)
+    attention = choose_attention(config, attn_implementation, precision, on_cpu=on_cpu)
+    with reading(base_model), torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(config, dtype=DTYPES[precision], attn_implementation=attention)
+    if quantization == "nf4" and on_cpu:
+        head = model.get_output_embeddings()
+        linear = {n: m for n, m in model.named_modules() if isinstance(m, torch.nn.Linear) and m is not head}
+        refuse_broken_widths({name: module.in_features for name, module in linear.items()}, base_model)
+    return model
 
 
 def _weights(adapted: PeftModel, quantization: Quantization, itemsize: int) -> int:

@@ -13,6 +13,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 from torchmetrics import MeanMetric
+from transformers import PreTrainedModel
 
 from kqa_lightning.data.answer_rules import AnswerRule
 from kqa_lightning.data.datamodule import data_of
@@ -132,14 +133,22 @@ class KQAModule(LightningModule):
                 f"--trainer.precision {trainer.precision} would cast the adapters, which stay fp32;"
                 " leave it at 32-true and set --model.precision"
             )
-        base = load_base_model(
+        base = self.load_base("cpu" if trainer is None else trainer.strategy.root_device)
+        self.model = attach_lora(base, self.lora, gradient_checkpointing=self.gradient_checkpointing)
+
+    def load_base(self, device: torch.device | str) -> PreTrainedModel:
+        """The base model alone, without adapters.
+
+        Raises:
+            KQAError: as `configure_model`.
+        """
+        return load_base_model(
             self.base_model,
             quantization=self.quantization,
             precision=self.precision,
             attn_implementation=self.attn_implementation,
-            device="cpu" if trainer is None else trainer.strategy.root_device,
+            device=device,
         )
-        self.model = attach_lora(base, self.lora, gradient_checkpointing=self.gradient_checkpointing)
 
     def export_adapter(self, folder: str | Path) -> None:
         """Write the adapters in PEFT format: ``peft.PeftModel.from_pretrained(base, folder)`` gives the same answers.

@@ -17,8 +17,8 @@ JOB = {
 }
 
 
-def trouble(step: int, number: str, once: Path | None = None) -> str:
-    settings = f"{{rank: 0, step: {step}, what: {number}, once: {once or 'null'}}}"
+def trouble(step: int, number: str, once: Path | None = None, validating: bool = False) -> str:
+    settings = f"{{rank: 0, step: {step}, what: {number}, once: {once or 'null'}, validating: {validating}}}"
     return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {settings}}}"
 
 
@@ -50,6 +50,13 @@ def test_a_signal_amid_an_optimizer_step_waits_for_its_end(
     checkpoint = torch.load(runs.folder / f"amid-{number}" / LAST, weights_only=True)
     assert (checkpoint["global_step"], checkpoint["train_loader"]["count"]) == (1, 4)
     assert checkpoint["batches_into_step"] == 0
+
+
+def test_where_it_stops_is_said(runs: SmallRuns, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert runs("fit", "said-fit", "--trainer.max_steps", "2", trouble(1, "SIGINT")) == 130
+    assert "stopping after this step; once more stops at once" in capsys.readouterr().err
+    assert runs("validate", "said-validate", trouble(0, "SIGINT", validating=True)) == 130
+    assert "stopping after this batch; once more stops at once" in capsys.readouterr().err
 
 
 def test_a_validation_amid_an_optimizer_step_writes_no_last(

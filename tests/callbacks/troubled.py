@@ -12,19 +12,28 @@ from kqa_lightning.errors import KQAError
 
 
 class Trouble(Callback):
-    """Does something in one process, at the end of a training batch.
+    """Does something in one process, at the end of a batch.
 
     Args:
         rank: The process.
-        step: The optimizer step, counted from 1.
+        step: The optimizer step, counted from 1; in a validation the one before it.
         what: error, bug, killed, or the name of a signal to itself; with "to all", to all processes of the command.
         once: A file that is made then; where it is, there is no trouble any more.
+        validating: In the batches of a validation, and not in those of the training.
     """
 
-    def __init__(self, rank: int, step: int, what: str, once: str | None = None) -> None:
-        self.rank, self.step, self.what, self.once = rank, step, what, once
+    def __init__(self, rank: int, step: int, what: str, once: str | None = None, validating: bool = False) -> None:
+        self.rank, self.step, self.what, self.once, self.validating = rank, step, what, once, validating
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if not self.validating:
+            self._act(trainer)
+
+    def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any) -> None:
+        if self.validating:
+            self._act(trainer)
+
+    def _act(self, trainer: Trainer) -> None:
         if (trainer.global_rank, trainer.global_step) != (self.rank, self.step):
             return
         if self.once is not None:

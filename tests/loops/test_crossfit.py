@@ -269,6 +269,12 @@ def test_a_fold_whose_checkpoint_is_damaged_can_be_made_anew(
     *_, error = capsys.readouterr().err.splitlines()
     assert error.startswith("error: ")
     assert error.endswith(f"best.ckpt is damaged; remove {fold}, and the same command makes this fold anew")
+    for name in ("last", "previous"):
+        (fold / f"checkpoints/{name}.ckpt").write_bytes(b"no checkpoint")
+    assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 2
+    *_, error = capsys.readouterr().err.splitlines()
+    assert "previous.ckpt can be read" in error
+    assert error.endswith(f"; remove {fold}, and the same command makes this model anew")
     shutil.rmtree(fold)
     assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 0
     assert (root / LINES).read_bytes() == (crossfitted / LINES).read_bytes()
