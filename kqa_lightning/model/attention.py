@@ -2,12 +2,13 @@
 
 from typing import Literal, get_args
 
-from transformers import PreTrainedConfig
+from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
 
 from kqa_lightning.errors import KQAError
 
 Attention = Literal["eager", "sdpa", "blockwise", "flex_attention"]
 FLEX: Attention = "flex_attention"
+_MASKED = {"full_attention", "sliding_attention"}  # layers in which a question sees what its mask lets it see
 
 
 def implementation_of(config: PreTrainedConfig) -> str:
@@ -27,8 +28,10 @@ def choose_attention(
         on_cpu: Whether it is to be fast on a CPU.
 
     Raises:
-        KQAError: what is asked for is unknown, or gives wrong results with this architecture.
+        KQAError: what is asked for is unknown, or gives wrong results with this architecture; or the architecture
+            would let a question see those before it, whatever its attention.
     """
+    _refuse_states(config)
     soft_capped = config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
     if soft_capped and precision == "fp16":
         raise KQAError(
@@ -53,3 +56,16 @@ def choose_attention(
     raise KQAError(
         f"--model.attn_implementation {attn_implementation} is not supported; use {', '.join(get_args(Attention))}"
     )
+
+
+def _refuse_states(config: PreTrainedConfig) -> None:
+    """Refuse layers that hand on a state, or see by chunks: no mask keeps questions on one article apart there."""
+    strange = set(getattr(config, "layer_types", None) or ()) - _MASKED
+    if type(config) in MODEL_FOR_CAUSAL_LM_MAPPING and not strange:
+        architecture = MODEL_FOR_CAUSAL_LM_MAPPING[type(config)]
+        strange = {"a recurrent state"} if getattr(architecture, "_is_stateful", False) else set()
+    if strange:
+        raise KQAError(
+            f"--model.base_model: {config.model_type} has {', '.join(sorted(strange))}, in which the questions on an"
+            " article cannot be kept apart; take a base whose layers all have full or sliding attention"
+        )

@@ -12,7 +12,7 @@ from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from random_models import LAYERS, PAD, random_article, save_base
 from safetensors.torch import load_file, save_file
-from transformers import Gemma2Config, LlamaConfig
+from transformers import AutoConfig, Gemma2Config, LlamaConfig
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.errors import KQAError
@@ -134,6 +134,17 @@ def test_attention_known_to_be_wrong_is_refused_with_its_reason() -> None:
         choose_attention(gemma2, "flex_attention", "fp32", on_cpu=True)
     with pytest.raises(KQAError, match="flash_attention_2 is not supported"):
         choose_attention(llama, "flash_attention_2", "bf16")
+
+
+@pytest.mark.parametrize("kind", ["qwen3_next", "falcon_h1", "llama4_text", "mamba", "rwkv"])
+def test_layers_that_carry_one_question_into_the_next_are_refused(kind: str) -> None:
+    with pytest.raises(KQAError, match=f"--model.base_model: {kind} has .*cannot be kept apart"):
+        choose_attention(AutoConfig.for_model(kind), None, "fp32")
+
+
+@pytest.mark.parametrize("kind", ["mistral", "qwen3", "gemma3_text", "exaone4", "cohere2"])
+def test_layers_of_full_or_sliding_attention_are_taken(kind: str) -> None:
+    assert choose_attention(AutoConfig.for_model(kind), None, "fp32") == "sdpa"
 
 
 def test_weights_that_are_not_there_are_reported(tmp_path: Path) -> None:
