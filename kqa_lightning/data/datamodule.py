@@ -63,7 +63,8 @@ class KQADataModule(LightningDataModule):
         predict_path: Table to predict on; the test table where it is not given.
         val_fraction: Share of the articles to split off for validation, between 0 and 1.
         max_length: Most tokens of an article with one question and its answer; longer articles are cut,
-            at a sentence end where there is one.
+            at a sentence end where there is one. Of an article with all its questions too, unless tokens_per_batch is
+            more: those that do not fit go into further rows, each of which computes the article again.
         tokens_per_batch: Most tokens of a padded batch, of which a longer article has one alone; null for
             one article a batch.
         evaluation_tokens_per_batch: The same for validation, test and prediction, whose articles are answered

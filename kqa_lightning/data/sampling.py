@@ -15,8 +15,9 @@ class ArticleBatchSampler(Sampler[list[int]]):
     """Batches of row indices under a token budget, each row once an epoch.
 
     Shuffled, rows of like length share a batch, so that little of it is padding; where the batches end
-    depends on the lengths alone, so every epoch has equally many. Not shuffled, batches and rows keep the
-    order of the table. The order follows from seed and epoch, and from nothing else.
+    depends on the lengths alone, so every epoch has equally many, and rows of a rare length meet again.
+    Not shuffled, batches and rows keep the order of the table. The order follows from seed and epoch, and
+    from nothing else.
 
     Args:
         lengths: the tokens of each row.

@@ -40,7 +40,7 @@ def attend(
         query: [rows, heads, queries, width].
         key: [rows, key heads, keys, width]; heads are a multiple of key heads.
         value: As ``key``.
-        attention_mask: Additive, [rows, 1, queries, keys]; what is as low as its type allows is not seen.
+        attention_mask: [rows, 1, queries, keys]; 0, or as low as its type allows for what is not seen.
         scaling: Of the scores; one over the root of the width if not given.
         dropout: Of the attention weights; only 0 is computed.
         softcap: Bound c of the scores s, which become c tanh(s / c).
@@ -93,7 +93,9 @@ class _Blockwise(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, Tensor, Tensor, None, None, None]:
         query, key, value, mask, output, logsums = ctx.saved_tensors
         (gradient,) = gradients
-        of_query, of_key, of_value = map(torch.zeros_like, (query, key, value))
+        of_query = torch.zeros_like(query)
+        # Many blocks add to these, which in bf16 would be rounded each time.
+        of_key, of_value = (torch.zeros_like(one, dtype=torch.float32) for one in (key, value))
         inner = (gradient * output).sum(-1, dtype=torch.float32)
         for row, block, seen in ctx.blocks:
             keys, values, queries = key[row, :, seen], value[row, :, seen], query[row, :, block]
@@ -109,7 +111,7 @@ class _Blockwise(torch.autograd.Function):
             of_scores = _per_key_head(of_scores.mul_(ctx.scaling).to(query.dtype), groups)
             of_query[row, :, block] = of_scores.matmul(keys).view_as(queries)
             of_key[row, :, seen] += of_scores.transpose(1, 2).matmul(_per_key_head(queries, groups))
-        return of_query, of_key, of_value, None, None, None
+        return of_query, of_key.to(key.dtype), of_value.to(value.dtype), None, None, None
 
 
 def _blocks(mask: Tensor) -> Iterator[tuple[int, slice, slice | Tensor]]:

@@ -121,8 +121,8 @@ def attend(
         query: [rows, heads, queries, width].
         key: What is the rows' own, [rows, key heads, own columns, width]; heads are a multiple of key heads.
         value: As ``key``.
-        attention_mask: Additive, [rows, 1, queries, columns of the articles + own columns]; what is as low as its type
-            allows is not seen.
+        attention_mask: [rows, 1, queries, columns of the articles + own columns]; 0, or as low as its type allows for
+            what is not seen.
         scaling: Of the scores; one over the root of the width if not given.
         dropout: Of the attention weights; only 0 is computed.
         softcap: Bound c of the scores s, which become c tanh(s / c).

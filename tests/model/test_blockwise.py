@@ -40,7 +40,7 @@ def run(implementation, mask: Tensor, softcap: float | None, dtype: torch.dtype 
     return [output, *(one.grad for one in inputs)]
 
 
-@pytest.mark.parametrize("softcap", [None, 2.0])
+@pytest.mark.parametrize("softcap", [None, 2.0, 50.0])
 @pytest.mark.parametrize("window", [None, 40])
 @pytest.mark.parametrize(
     "rows",
@@ -55,9 +55,10 @@ def test_output_and_gradients_equal_those_of_eager_attention(
     rows: list[tuple[int, list[int]]], window: int | None, softcap: float | None
 ) -> None:
     mask = packed_mask(rows, window)
+    tolerance = max(1e-6, 6e-8 * (softcap or 0))  # of a score capped by a sigmoid
     for found, expected in zip(run(attend, mask, softcap), run(eager_attention_forward, mask, softcap), strict=True):
         assert found.shape == expected.shape and expected.norm() > 0
-        assert (found - expected).norm() / expected.norm() < 1e-6
+        assert (found - expected).norm() / expected.norm() < tolerance
 
 
 def test_more_keys_than_queries_as_with_a_cache() -> None:
@@ -77,7 +78,7 @@ def test_padding_that_sees_nothing_disturbs_nothing() -> None:
 
 
 def test_in_bf16_scores_are_fp32() -> None:
-    mask = packed_mask([(200, [60, 50])], None)
+    mask = packed_mask([(1900, [60, 50])], None)  # many blocks, whose gradients add up
     exact = run(eager_attention_forward, mask, 5.0)
     for found, rounded, expected in zip(
         run(attend, mask, 5.0, torch.bfloat16),
