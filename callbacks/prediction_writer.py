@@ -1,6 +1,7 @@
 """Writes the answers of ``predict``: to a journal as they come, to their files at the end."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 from lightning.pytorch import Callback, LightningModule, Trainer
 
 from callbacks.running_score import RunningScore
-from kqa_lightning.answer_journal import AnswerJournal, Group, find_journals, journal_path, read_journals
+from kqa_lightning.answer_journal import AnswerJournal, find_journals, journal_path, read_journals
 from kqa_lightning.answer_settings import answer_settings
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
@@ -16,6 +17,7 @@ from kqa_lightning.files import remove_leftovers, user_path
 from kqa_lightning.messages import say
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
 from kqa_lightning.prediction_files import TABLE, write_answers, write_candidates
+from kqa_lightning.processes import gathered
 from kqa_lightning.trainer import KQATrainer
 
 
@@ -35,6 +37,7 @@ class PredictionWriter(Callback):
         self.path = path
         self.score = RunningScore()
         self._settings: dict[str, str] = {}
+        self._groups: list[tuple[str, ...]] = []  # ids of each batch that is this process's to answer
         self._going_on_with: set[tuple[str, ...]] = set()  # groups that are in the journals already
         self._journal: AnswerJournal | None = None
 
@@ -60,9 +63,10 @@ class PredictionWriter(Callback):
         # A group is left out only where it is now what it was: its questions were answered together, in this order.
         answered = {tuple(group): group for group in read_journals(find_journals(table), self._settings)}
         self._going_on_with = set(answered)
-        self.score, done = RunningScore(), []
-        for number, rows in enumerate(data.groups("predict")):
-            group = answered.get(tuple(ids[row] for row in rows))
+        self.score, done, planned = RunningScore(), [], data.groups("predict")
+        self._groups = [tuple(ids[row] for row in rows) for rows in planned]
+        for number, rows in enumerate(planned):
+            group = answered.get(self._groups[number])
             if group is not None:
                 done.append(number)
                 self.score.add([candidates[0]["answer"] for candidates in group.values()], [golds[row] for row in rows])
@@ -109,11 +113,12 @@ class PredictionWriter(Callback):
         """Write both files from the journals of all processes, and remove these.
 
         Raises:
-            KQAError: the files cannot be written.
+            KQAError: the files cannot be written, or the journals no longer hold what was answered.
         """
-        trainer.strategy.barrier("all answers are in the journals")
+        ours = self._groups[: int(trainer.num_predict_batches[0])]
+        groups = [group for each in gathered(trainer, ours) for group in each if group]  # once all have answered
         if trainer.is_global_zero:
-            self._write(trainer)
+            self._write(trainer, groups)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the journal go, however the run ended."""
@@ -127,12 +132,16 @@ class PredictionWriter(Callback):
             say(f"{self._journal.path} holds what was answered: the same command goes on")
         self.teardown(trainer, pl_module, "predict")
 
-    def _write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer, groups: Sequence[tuple[str, ...]]) -> None:
         table, lines = self._targets(trainer)
         journals = find_journals(table)
-        found: Group = {}
-        for group in read_journals(journals, self._settings):
-            found |= group
+        answered = {tuple(group): group for group in read_journals(journals, self._settings)}
+        if lost := sum(len(group) for group in groups if group not in answered):
+            raise KQAError(
+                f"{journal_path(table, 0)}: of {sum(map(len, groups))} answers {lost} are not there any more, because"
+                " a journal was damaged, moved or removed while predict ran; the same command again answers them"
+            )
+        found = {name: candidates for group in groups for name, candidates in answered[group].items()}
         ids = data_of(trainer).tables["predict"]["id"][:]
         candidates = {name: found[name] for name in ids if name in found}
         try:

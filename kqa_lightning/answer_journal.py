@@ -9,13 +9,14 @@ import glob
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kqa_lightning.errors import KQAError
-from kqa_lightning.locks import try_lock
+from kqa_lightning.locks import lock_soon, try_lock
 
 Group = dict[str, list[dict[str, Any]]]  # {id: candidates} of the questions of a group, in its order
 _CHECKSUM = "crc32"
@@ -90,6 +91,29 @@ def read_journals(paths: Iterable[Path], settings: Mapping[str, str]) -> list[Gr
             _compare(path, content, settings)
             groups += content.groups
     return groups
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep predict from writing to a journal that is there.
+
+    Raises:
+        KQAError: one is writing to it now.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # it is gone, because predict has just finished; or it is not ours, and may be read only
+        yield
+        return
+    try:
+        if not lock_soon(descriptor):
+            raise KQAError(
+                f"{path}: a predict is writing its answers to it; wait for that, or end it, or name another place:"
+                " --trainer.default_root_dir"
+            )
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class AnswerJournal:

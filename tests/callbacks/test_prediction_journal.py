@@ -110,7 +110,12 @@ def test_a_torn_or_damaged_end_is_answered_again(
 
 
 def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
-    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, tmp_path: Path
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    journal: bytes,
+    answered: list[list[int]],
+    tmp_path: Path,
 ) -> None:
     folder = put(tmp_path / "joined", journal)
     content = read_journal(folder / JOURNAL)
@@ -123,6 +128,7 @@ def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
     left.touch()
     assert runs("predict", str(folder), *options) == 0
     assert files(folder) == undisturbed
+    assert len(answered) == 6  # by id alone, four groups would have been left to answer
     assert not left.exists()
 
 
@@ -208,6 +214,68 @@ def test_no_room_for_the_files_leaves_the_journal(
     assert runs("predict", str(folder), *options) == 0
     assert files(folder) == undisturbed
     assert not answered
+
+
+@pytest.mark.parametrize("harm", ["flipped", "removed", "moved"])
+def test_answers_that_left_the_journal_meanwhile_are_missed(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    harm: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No table is written that lacks them, or in place of one from before, and the journals stay."""
+    folder, journal, write = tmp_path / "run", tmp_path / "run" / JOURNAL, AnswerJournal.append
+
+    def harmed(self: AnswerJournal, *args: object) -> None:
+        write(self, *args)
+        if (lines := journal.read_bytes().splitlines(keepends=True) if journal.exists() else [])[3:4]:
+            if harm == "removed":
+                journal.unlink()
+            elif harm == "moved":
+                journal.rename(tmp_path / JOURNAL)
+            elif len(lines) == 4:
+                journal.write_bytes(b"".join([lines[0], lines[1].replace(b"0", b"1", 1), *lines[2:]]))
+
+    folder.mkdir()
+    (folder / FILES[0]).write_text("id,answer\n1,kept\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(AnswerJournal, "append", harmed)
+        assert runs("predict", str(folder), *options) == 2
+    (message,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert f"{journal}: of 24 answers 24 are not there any more" in message
+    assert (folder / FILES[0]).read_text(encoding="utf-8") == "id,answer\n1,kept\n"
+    assert set(contents(folder)) == {"predict.yaml", FILES[0], *([JOURNAL] if harm == "flipped" else [])}
+    assert runs("predict", str(folder), *options) == 0
+    assert files(folder) == undisturbed
+
+
+def test_a_fit_in_the_folder_of_a_predict_leaves_its_journal(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, write, statuses = tmp_path / "both", AnswerJournal.append, []
+
+    def fit_meanwhile(self: AnswerJournal, *args: object) -> None:
+        write(self, *args)
+        if not statuses:
+            statuses.append(runs("fit", str(folder), "--trainer.max_steps", "1"))
+
+    monkeypatch.setattr("kqa_lightning.locks.PATIENCE", 0.0)
+    monkeypatch.setattr(AnswerJournal, "append", fit_meanwhile)
+    assert runs("predict", str(folder), *options) == 0
+    assert statuses == [2]
+    errors = capsys.readouterr().err
+    assert f"error: {folder / JOURNAL}: a predict is writing its answers to it" in errors
+    assert "--ckpt_path last goes on" not in errors
+    assert files(folder) == undisturbed
+    assert set(contents(folder)) == {"predict.yaml", *FILES}
 
 
 def test_two_processes_write_the_same_files(
