@@ -1,8 +1,8 @@
 """The journal of ``predict``: answers on disk as they come, so that a run that is stopped loses none of them.
 
 A file of JSON lines: first what decides the answers, ``{"settings": {name: value}}``, then a line for each group of
-questions that were answered together, ``{"answers": {id: candidates}}``, each with a checksum. A line is whole once its
-line feed is there; a group whose line is not, or is damaged, is answered again.
+questions that were answered together, ``{"answers": {id: candidates}, "budget": {name: tokens}}``, each with a
+checksum. A line is whole once its line feed is there; a group whose line is not, or is damaged, is answered again.
 """
 
 import glob
@@ -18,9 +18,28 @@ from typing import Any
 from kqa_lightning.errors import KQAError
 from kqa_lightning.locks import lock_soon, try_lock
 
-Group = dict[str, list[dict[str, Any]]]  # {id: candidates} of the questions of a group, in its order
+Answers = Mapping[str, Sequence[Mapping[str, Any]]]  # {id: candidates}
 _CHECKSUM = "crc32"
 _DIFFERENCES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """Questions that were answered together.
+
+    Args:
+        answers: {id: candidates}, in their order.
+        budget: Most tokens that were computed at once when the group was done, by name. Where a GPU's memory did not
+            do they are fewer for the groups that follow, and with the parts the last digits of the scores change.
+    """
+
+    answers: Answers
+    budget: Mapping[str, int]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of its questions, in their order."""
+        return tuple(self.answers)
 
 
 @dataclass(frozen=True)
@@ -61,17 +80,17 @@ def read_journal(path: Path) -> JournalContent | None:
     lines = data.split(b"\n")[:-1]  # what follows the last line feed was cut off
     if not lines:
         return None
-    settings = _value(lines[0], "settings")
-    if settings is None:
+    first = _content(lines[0])
+    if first is None or not isinstance(first.get("settings"), dict):
         raise KQAError(f"{path} is no journal of predict; remove it, or name another place: --prediction_writer.path")
     size, groups = len(lines[0]) + 1, []
     for line in lines[1:]:
-        group = _value(line, "answers")
-        if group is None:
+        content = _content(line)
+        if content is None or content.keys() != {"answers", "budget"}:
             break  # a machine that lost its power can leave blocks of zeros, and lines after them
         size += len(line) + 1
-        groups.append(group)
-    return JournalContent(settings, groups, size)
+        groups.append(Group(**content))
+    return JournalContent(first["settings"], groups, size)
 
 
 def read_journals(paths: Iterable[Path], settings: Mapping[str, str]) -> list[Group]:
@@ -144,7 +163,7 @@ class AnswerJournal:
             whole = content.size if content is not None and content.groups else 0
             os.ftruncate(self._file, whole)
             if not whole:
-                self._write("settings", dict(settings))
+                self._write({"settings": dict(settings)})
         except OSError as error:
             self.close()
             raise self._failure(error) from error
@@ -152,13 +171,13 @@ class AnswerJournal:
             self.close()
             raise
 
-    def append(self, group: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Add the answers to a group of questions, {id: candidates}; they are on the disk when this returns.
+    def append(self, group: Group) -> None:
+        """Add the answers to a group of questions; they are on the disk when this returns.
 
         Raises:
             KQAError: they cannot be written.
         """
-        self._write("answers", group)
+        self._write({"answers": group.answers, "budget": group.budget})
 
     def close(self) -> None:
         """Let the file go; another process may write to it then."""
@@ -166,8 +185,8 @@ class AnswerJournal:
             os.close(self._file)
         self._file = -1
 
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        line = {name: value, _CHECKSUM: _checksum(value)}
+    def _write(self, content: Mapping[str, Any]) -> None:
+        line = {**content, _CHECKSUM: _checksum(content)}
         rest = memoryview((json.dumps(line, ensure_ascii=False) + "\n").encode())
         try:
             while rest:
@@ -192,21 +211,20 @@ def _compare(path: Path, content: JournalContent, settings: Mapping[str, str]) -
     if len(changed) > _DIFFERENCES_SHOWN:
         details.append(f"{len(changed) - _DIFFERENCES_SHOWN} more")
     raise KQAError(
-        f"{path} holds {sum(map(len, content.groups))} answers that were given with other settings:"
+        f"{path} holds {sum(len(group.answers) for group in content.groups)} answers that were given with other settings:"
         f" {'; '.join(details)}; give those again to go on, or remove the file to answer all anew"
     )
 
 
-def _value(line: bytes, name: str) -> dict[str, Any] | None:
-    """What a line has under the name it should have; None where it is damaged, as its checksum tells."""
+def _content(line: bytes) -> dict[str, Any] | None:
+    """What a line holds beside its checksum; None where it is damaged, as that tells."""
     try:
         content = json.loads(line)
-        value = content[name]
-        return value if content[_CHECKSUM] == _checksum(value) else None
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return content if content.pop(_CHECKSUM) == _checksum(content) else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _checksum(value: Mapping[str, Any]) -> int:
-    """CRC-32 of a line's value, as JSON writes it."""
-    return zlib.crc32(json.dumps(value, ensure_ascii=False).encode())
+def _checksum(content: Mapping[str, Any]) -> int:
+    """CRC-32 of what a line holds, as JSON writes it."""
+    return zlib.crc32(json.dumps(content, ensure_ascii=False).encode())

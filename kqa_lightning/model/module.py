@@ -31,6 +31,7 @@ from kqa_lightning.model.settings import check_ranges, choose_rules, make_decodi
 
 if TYPE_CHECKING:
     from kqa_lightning.data.packing import PackedBatch
+    from kqa_lightning.model.groups import TokenBudget
 
 __all__ = ["AnsweredQuestion", "Candidate", "KQAModule", "LoRA"]
 
@@ -193,6 +194,11 @@ class KQAModule(LightningModule):
     def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
         """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""
         return self._answerer.answer(self._adapted(), data_of(self.trainer).encoder, list(batch.articles))
+
+    @property
+    def answer_budget(self) -> "TokenBudget":
+        """Most tokens that are computed at once to answer; fewer once that was too much for a GPU's memory."""
+        return self._answerer.budget
 
     # --- optimization and checkpoints ----------------------------------------------------------------------------
 

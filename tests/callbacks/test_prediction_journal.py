@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from forked import fork_ranks
 from safetensors.torch import load_file, save_file
 from small_runs import SmallRuns, contents, read_rows, refusal, write_rows
 from stopping import Killed
 
-from kqa_lightning.answer_journal import AnswerJournal, read_journal
+from kqa_lightning.answer_journal import AnswerJournal, Group, read_journal
 from kqa_lightning.model.module import KQAModule
 
 FILES = ("predictions.csv", "predictions.jsonl")
@@ -122,7 +123,8 @@ def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
     assert content is not None
     (folder / JOURNAL).unlink()
     other = AnswerJournal(folder / JOURNAL, content.settings)
-    other.append(content.groups[0] | content.groups[1])
+    first, second, *_ = content.groups
+    other.append(Group({**first.answers, **second.answers}, second.budget))
     other.close()
     left = folder / ".predictions.csv.4711.tmp"  # by a predict that was killed while it wrote its files
     left.touch()
@@ -130,6 +132,37 @@ def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
     assert files(folder) == undisturbed
     assert len(answered) == 6  # by id alone, four groups would have been left to answer
     assert not left.exists()
+
+
+def test_what_did_not_fit_the_memory_is_replayed_in_the_same_parts(
+    runs: SmallRuns, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other parts of a group have other last digits; a run that goes on knows what the one before it had room for."""
+    load, refused = KQAModule.configure_model, []
+
+    def with_little_memory(module: KQAModule) -> None:
+        first = module.model is None
+        load(module)
+        if first:
+            assert module.model is not None
+            module.model.get_input_embeddings().register_forward_hook(check)
+
+    def check(module: object, args: tuple[torch.Tensor], output: object) -> None:
+        if len(args[0]) > 6:
+            refused.append(len(args[0]))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(KQAModule, "configure_model", with_little_memory)
+    options = ("--data.predict_path", str(table), "--data.evaluation_tokens_per_batch", "1200")
+    options = (*options, "--model.max_new_tokens", "6")
+    assert runs("predict", "little", *options) == 0
+    assert refused
+    with pytest.raises(Killed):
+        runs("predict", "little-again", *options, STOP.format("group: 1"))
+    refused.clear()
+    assert runs("predict", "little-again", *options) == 0
+    assert not refused, "the first group's lesson is not learned again"
+    assert files(runs.folder / "little-again") == files(runs.folder / "little")
 
 
 # --- real processes --------------------------------------------------------------------------------------------------
