@@ -210,8 +210,9 @@ def _compare(path: Path, content: JournalContent, settings: Mapping[str, str]) -
     details = [f"{name} was {before.get(name)} and is {settings.get(name)}" for name in changed[:_DIFFERENCES_SHOWN]]
     if len(changed) > _DIFFERENCES_SHOWN:
         details.append(f"{len(changed) - _DIFFERENCES_SHOWN} more")
+    count = sum(len(group.answers) for group in content.groups)
     raise KQAError(
-        f"{path} holds {sum(len(group.answers) for group in content.groups)} answers that were given with other settings:"
+        f"{path} holds {count} answers that were given with other settings:"
         f" {'; '.join(details)}; give those again to go on, or remove the file to answer all anew"
     )
 

@@ -40,6 +40,7 @@ class Answerer:
 
         Raises:
             KQAError: the vocabulary cannot be constrained, or one question is too much for the memory.
+            NotFiniteError: as `AnswerGenerator`.
         """
         if self._copy and self._encoder is not encoder:  # which takes a second with a large vocabulary
             self._constraint, self._encoder = CopyConstraint(encoder, self._decoding.max_new_tokens), encoder

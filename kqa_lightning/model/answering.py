@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.asked import Asked
 from kqa_lightning.model.beam import BeamAnswers
-from kqa_lightning.model.decoding import Allowed, Answers, Decoding, GeneratedAnswer, ShouldStop
+from kqa_lightning.model.decoding import Allowed, Answers, Decoding, GeneratedAnswer, NotFiniteError, ShouldStop
 from kqa_lightning.model.forward import Forward
 from kqa_lightning.model.greedy import SingleAnswers
 from kqa_lightning.model.groups import Prefix, Row, TokenBudget, first_prefixes, first_rows, share_prefixes, tokens_of
@@ -73,6 +73,7 @@ class AnswerGenerator:
         Raises:
             ValueError: an article or question without tokens.
             KQAError: one article or question alone is too much for the memory of the GPU.
+            NotFiniteError: the model gives scores that are no numbers, with the rows of the questions.
         """
         if any(not a.prefix_ids or any(not q.question_ids for q in a.questions) for a in articles):
             raise ValueError("an article and a question need at least one token each")
@@ -107,6 +108,9 @@ class AnswerGenerator:
                 answers = self._decode(computed, group, articles)
             except torch.OutOfMemoryError:
                 answers = None
+            except NotFiniteError as error:
+                asked = [(group[place].article, group[place].index) for place in error.questions]
+                raise NotFiniteError(sorted(articles[one].questions[which].row for one, which in asked)) from None
             if answers is not None:
                 rows = rest
                 for row, candidates_of_row in zip(group, answers, strict=True):

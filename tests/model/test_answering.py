@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from answer_cases import ARTICLES, END_IDS, GREEDY, NEW_TOKENS, generator
+from answer_cases import ARTICLES, END_IDS, GREEDY, NEW_TOKENS, generated, generator
 from peft import PeftModel
 from random_models import PAD, VOCABULARY, WINDOW, random_article
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -12,20 +12,7 @@ from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
 from kqa_lightning.model import forward
 from kqa_lightning.model.answering import AnswerGenerator, Decoding, GeneratedAnswer
 from kqa_lightning.model.base import LoRA
-
-
-def reference(model: PeftModel, article: EncodedArticle, question: EncodedQuestion) -> tuple[int, ...]:
-    """transformers' own greedy generation on one unpadded row, with its own cache, masks and positions."""
-    row = torch.tensor([article.prefix_ids + question.question_ids])
-    out = model.generate(
-        input_ids=row,
-        attention_mask=torch.ones_like(row),
-        do_sample=False,
-        max_new_tokens=NEW_TOKENS,
-        eos_token_id=list(END_IDS),
-        pad_token_id=PAD,
-    )
-    return tuple(out[0, row.shape[1] :].tolist())
+from kqa_lightning.model.decoding import NotFiniteError
 
 
 def logprobs(
@@ -46,7 +33,7 @@ def model(request: pytest.FixtureRequest, make_model: Callable[..., PeftModel]) 
 
 @pytest.fixture(scope="module")
 def expected(model: PeftModel) -> list[list[tuple[int, ...]]]:
-    return [[reference(model, article, question) for question in article.questions] for article in ARTICLES]
+    return [[generated(model, article, question) for question in article.questions] for article in ARTICLES]
 
 
 def tokens(answers: list[list[GeneratedAnswer]]) -> list[tuple[int, ...]]:
@@ -182,6 +169,31 @@ def test_bf16_answers_are_finite(make_model: Callable[..., PeftModel]) -> None:
     model = make_model("gemma2", precision="bf16").eval()
     for answers in generator(model).generate_all(ARTICLES):
         assert all(math.isfinite(answer.logprob_sum) for (answer,) in answers)
+
+
+HOWS = [Decoding(5), Decoding(5, 3), Decoding(5, 3, "sampling"), Decoding(5, 3, "sampling", top_p=0.9)]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_scores_that_are_no_numbers_are_told_with_their_questions(
+    make_model: Callable[..., PeftModel], how: Decoding, value: float
+) -> None:
+    """A token that spoils whatever reads it stands in one question, and in one article."""
+    spoilt, sound = VOCABULARY - 1, (5, 6, 7)
+    articles = [
+        EncodedArticle(sound, (EncodedQuestion(3, sound, ()), EncodedQuestion(4, (5, spoilt), ())), False),
+        EncodedArticle((*sound, spoilt, 5), (EncodedQuestion(9, sound, ()),), False),
+    ]
+    model = make_model("llama", "none").eval()
+    constrained = generator(model, how=how, constrain=lambda article: lambda ids: [8, 9, 10])
+    assert [len(answers) for answers in constrained.generate_all(articles)] == [2, 1]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[spoilt] = value
+    for ours in (generator(model, how=how), constrained):
+        with pytest.raises(NotFiniteError) as error:
+            ours.generate_all(articles)
+        assert sorted(error.value.questions) == [4, 9]
 
 
 def test_no_gradients_are_kept(make_model: Callable[..., PeftModel]) -> None:
