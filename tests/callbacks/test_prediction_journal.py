@@ -10,7 +10,7 @@ import pytest
 import torch
 from forked import fork_ranks
 from safetensors.torch import load_file, save_file
-from small_runs import SmallRuns, contents, read_rows, refusal, write_rows
+from small_runs import ARTICLES, SmallRuns, contents, read_rows, refusal, write_rows
 from stopping import Killed
 
 from kqa_lightning.answer_journal import AnswerJournal, Group, read_journal
@@ -170,9 +170,19 @@ def test_what_did_not_fit_the_memory_is_replayed_in_the_same_parts(
 
 @pytest.fixture(scope="module")
 def finely(runs: SmallRuns, table: Path) -> tuple[tuple[str, ...], dict[str, bytes]]:
-    """Options that make a group of every question, and what a run with them writes."""
-    options = ("--data.predict_path", str(table), "--data.share_articles", "false")
-    options = (*options, "--data.evaluation_tokens_per_batch", "1")
+    """Options that make a group of every article, of some questions each, and what a run with them writes."""
+    of_article: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(table):
+        of_article.setdefault(row["context"], []).append(row)
+    rows = [
+        row | {"id": f"{row['id']}-{copy}", "context": f"{copy}. {row['context']}"}
+        for copy in range(4)
+        for asked in of_article.values()
+        for row in asked[:2]
+    ]
+    assert len(rows) == 4 * ARTICLES["train"] * 2
+    finely = write_rows(runs.folder / "finely.csv", rows)
+    options = ("--data.predict_path", str(finely), "--data.evaluation_tokens_per_batch", "1")
     assert runs("predict", "finely", *options) == 0
     return options, files(runs.folder / "finely")
 
