@@ -62,10 +62,6 @@ class AnswerGenerator:
         self._forward = Forward(model, pad_id)
         self._end_ids = torch.tensor(tuple(end_ids), dtype=torch.long, device=self._forward.device)
 
-    def generate(self, article: "EncodedArticle") -> list[list[GeneratedAnswer]]:
-        """The candidates of each question of one article, in the questions' order."""
-        return self.generate_all([article])[0]
-
     @torch.no_grad()
     def generate_all(self, articles: "Sequence[EncodedArticle]") -> Found:
         """The candidates of each question of each article, in the order given: [article][question][candidate].

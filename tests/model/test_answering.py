@@ -64,7 +64,7 @@ def test_answers_equal_generate_on_one_unpadded_row(
 
 
 def test_one_article_at_a_time_gives_the_same(model: PeftModel, expected: list[list[tuple[int, ...]]]) -> None:
-    assert [tokens(generator(model).generate(article)) for article in ARTICLES] == expected
+    assert [tokens(generator(model).generate_all([article])[0]) for article in ARTICLES] == expected
 
 
 def test_scores_are_those_of_a_plain_forward_pass(model: PeftModel) -> None:
@@ -80,7 +80,7 @@ def test_the_article_is_computed_once(make_model: Callable[..., PeftModel]) -> N
     shapes = []
     model.get_input_embeddings().register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
     article = ARTICLES[4]
-    generator(model, tokens_per_batch=4 * 120).generate(article)  # too small for the thirteen questions at once
+    generator(model, tokens_per_batch=4 * 120).generate_all([article])  # too small for the thirteen questions at once
     assert [shape for shape in shapes if shape[1] >= len(article.prefix_ids)] == [(1, 90)]
     assert sum(shape[0] for shape in shapes if 1 < shape[1] < len(article.prefix_ids)) == 13
 
@@ -141,7 +141,7 @@ def test_a_caller_may_end_answers_early(make_model: Callable[..., PeftModel]) ->
 def test_an_end_token_at_once_is_an_answer_of_one_token(make_model: Callable[..., PeftModel]) -> None:
     model = make_model("llama").eval()
     everything_ends = AnswerGenerator(model, range(VOCABULARY), PAD)
-    for (answer,) in everything_ends.generate(ARTICLES[0]):
+    for (answer,) in everything_ends.generate_all([ARTICLES[0]])[0]:
         assert len(answer.token_ids) == 1
         assert answer.logprob_mean == answer.logprob_sum
         assert answer.logprob_sum <= 0
@@ -160,7 +160,7 @@ def test_what_cannot_be_computed_is_refused(make_model: Callable[..., PeftModel]
     model = make_model("llama").eval()
     for article in (EncodedArticle((), ARTICLES[1].questions, False), random_article(1, 4, [(3, 0), (0, 0)])):
         with pytest.raises(ValueError, match="at least one token"):
-            generator(model).generate(article)
+            generator(model).generate_all([article])
     with pytest.raises(ValueError, match="max_new_tokens"):
         Decoding(0)
 
@@ -200,7 +200,7 @@ def test_no_gradients_are_kept(make_model: Callable[..., PeftModel]) -> None:
     model = make_model("llama").eval()
     grads = []
     model.register_forward_hook(lambda module, args, output: grads.append(output.logits.requires_grad))
-    generator(model).generate(ARTICLES[1])
+    generator(model).generate_all(ARTICLES[1:2])
     assert grads
     assert not any(grads)
 

@@ -87,9 +87,9 @@ def test_the_beginning_of_questions_is_computed_once(make_model: Callable[..., P
     shapes = []
     model.get_input_embeddings().register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
     one = article(random_article(9, 40, []).prefix_ids, *asked)
-    found = generator(model).generate(one)
+    (found,) = generator(model).generate_all([one])
     assert shapes[:2] == [(1, 45), (3, 3)]
-    alone = [generator(model).generate(article(one.prefix_ids, ids))[0] for ids in asked]
+    alone = [generator(model).generate_all([article(one.prefix_ids, ids)])[0][0] for ids in asked]
     assert [[one.token_ids for one in each] for each in found] == [[one.token_ids for one in each] for each in alone]
 
 
