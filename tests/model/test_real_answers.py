@@ -18,7 +18,7 @@ from kqa_lightning.data.questions import Question
 from kqa_lightning.model.answering import AnswerGenerator, Decoding
 from kqa_lightning.model.base import LoRA, attach_lora, load_base_model
 
-ARTICLES, NEW_TOKENS = 2, 8
+ARTICLES, NEW_TOKENS = 3, 8
 PROMPTS: dict[str, Callable[[], Prompt]] = {"gemma2": Gemma2Prompt, "nous": NousPrompt}
 Rows = list[tuple[str, list[Question]]]
 
