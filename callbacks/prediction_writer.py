@@ -1,6 +1,7 @@
 """Writes the answers of ``predict``: to a journal as they come, to their files at the end."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,10 @@ from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import remove_leftovers, user_path
 from kqa_lightning.messages import say
+from kqa_lightning.model.groups import TokenBudget
 from kqa_lightning.model.module import AnsweredQuestion, KQAModule
 from kqa_lightning.prediction_files import TABLE, write_answers, write_candidates
+from kqa_lightning.processes import gathered
 from kqa_lightning.trainer import KQATrainer
 
 
@@ -35,7 +38,9 @@ class PredictionWriter(Callback):
         self.path = path
         self.score = RunningScore()
         self._settings: dict[str, str] = {}
+        self._groups: list[tuple[str, ...]] = []  # ids of each batch that is this process's to answer
         self._going_on_with: set[tuple[str, ...]] = set()  # groups that are in the journals already
+        self._budgets: dict[int, TokenBudget] = {}  # with which those of them ended that are this process's
         self._journal: AnswerJournal | None = None
 
     def setup(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -58,15 +63,17 @@ class PredictionWriter(Callback):
         self._settings = answer_settings(trainer, pl_module, data)
         ids, golds = (data.tables["predict"][column][:] for column in ("id", "answers"))
         # A group is left out only where it is now what it was: its questions were answered together, in this order.
-        answered = {tuple(group): group for group in read_journals(find_journals(table), self._settings)}
+        answered = {group.ids: group for group in read_journals(find_journals(table), self._settings)}
         self._going_on_with = set(answered)
-        self.score, done = RunningScore(), []
-        for number, rows in enumerate(data.groups("predict")):
-            group = answered.get(tuple(ids[row] for row in rows))
+        self.score, self._budgets, planned = RunningScore(), {}, data.groups("predict")
+        self._groups = [tuple(ids[row] for row in rows) for rows in planned]
+        for number, rows in enumerate(planned):
+            group = answered.get(self._groups[number])
             if group is not None:
-                done.append(number)
-                self.score.add([candidates[0]["answer"] for candidates in group.values()], [golds[row] for row in rows])
-        data.pass_over(done)
+                self._budgets[number] = TokenBudget(**group.budget)
+                answers = [candidates[0]["answer"] for candidates in group.answers.values()]
+                self.score.add(answers, [golds[row] for row in rows])
+        data.pass_over(self._budgets)
 
     def on_predict_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the journal, or go on with it.
@@ -74,15 +81,28 @@ class PredictionWriter(Callback):
         Raises:
             KQAError: it cannot be written, another process writes to it, or has finished while the model was loaded.
         """
+        assert isinstance(pl_module, KQAModule)
+        pl_module.answer_budget.become(TokenBudget())  # what a validation before has lowered it to is not in a journal
         table, lines = self._targets(trainer)
         path = journal_path(table, trainer.global_rank)
         self._journal = AnswerJournal(path, self._settings)
         if trainer.is_global_zero:  # which alone writes the two files, and holds the journal's lock now
             remove_leftovers(table.parent, table.name, lines.name)
-        if not self._going_on_with <= set(map(tuple, read_journals(find_journals(table), self._settings))):
+        if not self._going_on_with <= {group.ids for group in read_journals(find_journals(table), self._settings)}:
             raise KQAError(f"{table}: another predict has finished meanwhile; run this one again to answer anew")
         if self.score.answered:
             say(f"{path} holds {self.score.answered} answers: going on with the others")
+
+    def on_predict_batch_start(
+        self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int, dataloader_idx: int = 0
+    ) -> None:
+        """Begin a group with the bounds on memory that the one before it ended with, also where that is passed over.
+
+        Other bounds make other parts of it, and another last digit of some scores.
+        """
+        assert isinstance(pl_module, KQAModule)
+        if before := self._budgets.get(batch_idx - 1):
+            pl_module.answer_budget.become(before)
 
     def on_predict_batch_end(
         self,
@@ -98,22 +118,25 @@ class PredictionWriter(Callback):
             KQAError: they cannot be written.
         """
         assert self._journal is not None
+        assert isinstance(pl_module, KQAModule)
         if not outputs:
             return
         asked = data_of(trainer).tables["predict"].select([question.row for question in outputs])
         found = [[asdict(candidate) for candidate in question.candidates] for question in outputs]
-        self._journal.append(dict(zip(asked["id"], found, strict=True)))
+        answers = dict(zip(asked["id"], found, strict=True))
+        self._journal.append(Group(answers, asdict(pl_module.answer_budget)))
         self.score.add([candidates[0]["answer"] for candidates in found], asked["answers"][:])
 
     def on_predict_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write both files from the journals of all processes, and remove these.
 
         Raises:
-            KQAError: the files cannot be written.
+            KQAError: the files cannot be written, or the journals no longer hold what was answered.
         """
-        trainer.strategy.barrier("all answers are in the journals")
+        ours = self._groups[: int(trainer.num_predict_batches[0])]
+        groups = [group for each in gathered(trainer, ours) for group in each if group]  # once all have answered
         if trainer.is_global_zero:
-            self._write(trainer)
+            self._write(trainer, groups)
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """Let the journal go, however the run ended."""
@@ -127,12 +150,16 @@ class PredictionWriter(Callback):
             say(f"{self._journal.path} holds what was answered: the same command goes on")
         self.teardown(trainer, pl_module, "predict")
 
-    def _write(self, trainer: Trainer) -> None:
+    def _write(self, trainer: Trainer, groups: Sequence[tuple[str, ...]]) -> None:
         table, lines = self._targets(trainer)
         journals = find_journals(table)
-        found: Group = {}
-        for group in read_journals(journals, self._settings):
-            found |= group
+        answered = {group.ids: group for group in read_journals(journals, self._settings)}
+        if lost := sum(len(group) for group in groups if group not in answered):
+            raise KQAError(
+                f"{journal_path(table, 0)}: of {sum(map(len, groups))} answers {lost} are not there any more, because"
+                " a journal was damaged, moved or removed while predict ran; the same command again answers them"
+            )
+        found = {name: candidates for group in groups for name, candidates in answered[group].answers.items()}
         ids = data_of(trainer).tables["predict"]["id"][:]
         candidates = {name: found[name] for name in ids if name in found}
         try:

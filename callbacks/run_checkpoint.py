@@ -202,7 +202,7 @@ class RunCheckpoint(Callback):
         """Take the folder and set an earlier run aside, now that nothing the user gave can fail any more.
 
         Raises:
-            KQAError: another run is writing to the folder.
+            KQAError: another run is writing to the folder, or a predict to its journal there.
         """
         if self._changes:
             say(f"going on with {', '.join(self._changes)}")
@@ -213,9 +213,9 @@ class RunCheckpoint(Callback):
         folder = trainer.folder
         if trainer.is_global_zero:
             folder.take()
+            if not self._continues and (moved := folder.set_aside()):
+                say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.begun = True
-        if trainer.is_global_zero and not self._continues and (moved := folder.set_aside()):
-            say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.strategy.barrier("an earlier run is set aside")
         self.best_score = folder.best_score(self._score_before) if self._continues else None
         # Last in line from here on: what else stops the run has spoken before a checkpoint is written.

@@ -1,25 +1,45 @@
 """The journal of ``predict``: answers on disk as they come, so that a run that is stopped loses none of them.
 
 A file of JSON lines: first what decides the answers, ``{"settings": {name: value}}``, then a line for each group of
-questions that were answered together, ``{"answers": {id: candidates}}``, each with a checksum. A line is whole once its
-line feed is there; a group whose line is not, or is damaged, is answered again.
+questions that were answered together, ``{"answers": {id: candidates}, "budget": {name: tokens}}``, each with a
+checksum. A line is whole once its line feed is there; a group whose line is not, or is damaged, is answered again.
 """
 
 import glob
 import json
 import os
 import zlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from kqa_lightning.errors import KQAError
-from kqa_lightning.locks import try_lock
+from kqa_lightning.locks import lock_soon, try_lock
 
-Group = dict[str, list[dict[str, Any]]]  # {id: candidates} of the questions of a group, in its order
+Answers = Mapping[str, Sequence[Mapping[str, Any]]]  # {id: candidates}
 _CHECKSUM = "crc32"
 _DIFFERENCES_SHOWN = 4
+
+
+@dataclass(frozen=True)
+class Group:
+    """Questions that were answered together.
+
+    Args:
+        answers: {id: candidates}, in their order.
+        budget: Most tokens that were computed at once when the group was done, by name. Where a GPU's memory did not
+            do they are fewer for the groups that follow, and with the parts the last digits of the scores change.
+    """
+
+    answers: Answers
+    budget: Mapping[str, int]
+
+    @property
+    def ids(self) -> tuple[str, ...]:
+        """Of its questions, in their order."""
+        return tuple(self.answers)
 
 
 @dataclass(frozen=True)
@@ -60,17 +80,17 @@ def read_journal(path: Path) -> JournalContent | None:
     lines = data.split(b"\n")[:-1]  # what follows the last line feed was cut off
     if not lines:
         return None
-    settings = _value(lines[0], "settings")
-    if settings is None:
+    first = _content(lines[0])
+    if first is None or not isinstance(first.get("settings"), dict):
         raise KQAError(f"{path} is no journal of predict; remove it, or name another place: --prediction_writer.path")
     size, groups = len(lines[0]) + 1, []
     for line in lines[1:]:
-        group = _value(line, "answers")
-        if group is None:
+        content = _content(line)
+        if content is None or content.keys() != {"answers", "budget"}:
             break  # a machine that lost its power can leave blocks of zeros, and lines after them
         size += len(line) + 1
-        groups.append(group)
-    return JournalContent(settings, groups, size)
+        groups.append(Group(**content))
+    return JournalContent(first["settings"], groups, size)
 
 
 def read_journals(paths: Iterable[Path], settings: Mapping[str, str]) -> list[Group]:
@@ -90,6 +110,29 @@ def read_journals(paths: Iterable[Path], settings: Mapping[str, str]) -> list[Gr
             _compare(path, content, settings)
             groups += content.groups
     return groups
+
+
+@contextmanager
+def held(path: Path) -> Iterator[None]:
+    """Keep predict from writing to a journal that is there.
+
+    Raises:
+        KQAError: one is writing to it now.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDWR)
+    except OSError:  # it is gone, because predict has just finished; or it is not ours, and may be read only
+        yield
+        return
+    try:
+        if not lock_soon(descriptor):
+            raise KQAError(
+                f"{path}: a predict is writing its answers to it; wait for that, or end it, or name another place:"
+                " --trainer.default_root_dir"
+            )
+        yield
+    finally:
+        os.close(descriptor)
 
 
 class AnswerJournal:
@@ -120,7 +163,7 @@ class AnswerJournal:
             whole = content.size if content is not None and content.groups else 0
             os.ftruncate(self._file, whole)
             if not whole:
-                self._write("settings", dict(settings))
+                self._write({"settings": dict(settings)})
         except OSError as error:
             self.close()
             raise self._failure(error) from error
@@ -128,13 +171,13 @@ class AnswerJournal:
             self.close()
             raise
 
-    def append(self, group: Mapping[str, Sequence[Mapping[str, Any]]]) -> None:
-        """Add the answers to a group of questions, {id: candidates}; they are on the disk when this returns.
+    def append(self, group: Group) -> None:
+        """Add the answers to a group of questions; they are on the disk when this returns.
 
         Raises:
             KQAError: they cannot be written.
         """
-        self._write("answers", group)
+        self._write({"answers": group.answers, "budget": group.budget})
 
     def close(self) -> None:
         """Let the file go; another process may write to it then."""
@@ -142,8 +185,8 @@ class AnswerJournal:
             os.close(self._file)
         self._file = -1
 
-    def _write(self, name: str, value: Mapping[str, Any]) -> None:
-        line = {name: value, _CHECKSUM: _checksum(value)}
+    def _write(self, content: Mapping[str, Any]) -> None:
+        line = {**content, _CHECKSUM: _checksum(content)}
         rest = memoryview((json.dumps(line, ensure_ascii=False) + "\n").encode())
         try:
             while rest:
@@ -167,22 +210,22 @@ def _compare(path: Path, content: JournalContent, settings: Mapping[str, str]) -
     details = [f"{name} was {before.get(name)} and is {settings.get(name)}" for name in changed[:_DIFFERENCES_SHOWN]]
     if len(changed) > _DIFFERENCES_SHOWN:
         details.append(f"{len(changed) - _DIFFERENCES_SHOWN} more")
+    count = sum(len(group.answers) for group in content.groups)
     raise KQAError(
-        f"{path} holds {sum(map(len, content.groups))} answers that were given with other settings:"
+        f"{path} holds {count} answers that were given with other settings:"
         f" {'; '.join(details)}; give those again to go on, or remove the file to answer all anew"
     )
 
 
-def _value(line: bytes, name: str) -> dict[str, Any] | None:
-    """What a line has under the name it should have; None where it is damaged, as its checksum tells."""
+def _content(line: bytes) -> dict[str, Any] | None:
+    """What a line holds beside its checksum; None where it is damaged, as that tells."""
     try:
         content = json.loads(line)
-        value = content[name]
-        return value if content[_CHECKSUM] == _checksum(value) else None
-    except (ValueError, TypeError, KeyError, RecursionError):
+        return content if content.pop(_CHECKSUM) == _checksum(content) else None
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None
 
 
-def _checksum(value: Mapping[str, Any]) -> int:
-    """CRC-32 of a line's value, as JSON writes it."""
-    return zlib.crc32(json.dumps(value, ensure_ascii=False).encode())
+def _checksum(content: Mapping[str, Any]) -> int:
+    """CRC-32 of what a line holds, as JSON writes it."""
+    return zlib.crc32(json.dumps(content, ensure_ascii=False).encode())

@@ -1,21 +1,20 @@
 """The folder of a run: where its checkpoints, adapter and curves are, and what an earlier run left there."""
 
 import os
-import time
 from collections.abc import Iterable
+from contextlib import ExitStack
 from pathlib import Path
 
-from kqa_lightning.answer_journal import find_journals
+from kqa_lightning.answer_journal import find_journals, held
 from kqa_lightning.checkpoints import PREVIOUS, read_checkpoint
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import remove_leftovers
-from kqa_lightning.locks import try_lock
+from kqa_lightning.locks import lock_soon
 from kqa_lightning.messages import say
 from kqa_lightning.prediction_files import LINES, TABLE
 
 LAST = "last"
 BEST = "best"
-_LOCK_PATIENCE, _LOOK_EVERY = 10.0, 0.2  # seconds
 # What commands write into the folder beside checkpoints, adapter and curves.
 PRODUCTS = (
     *("fit.yaml", "validate.yaml", "test.yaml", "predict.yaml"),
@@ -62,15 +61,12 @@ class RunFolder:
             self._taken = os.open(self.root, os.O_RDONLY)
         except PermissionError:  # Windows opens no folders
             return
-        until = time.monotonic() + _LOCK_PATIENCE
-        while not try_lock(self._taken):
-            if time.monotonic() > until:
-                self.let_go()
-                raise KQAError(
-                    f"{self.root}: another run is writing to this folder; wait for it, or end it, or name another"
-                    " place: --trainer.default_root_dir"
-                )
-            time.sleep(_LOOK_EVERY)
+        if not lock_soon(self._taken):
+            self.let_go()
+            raise KQAError(
+                f"{self.root}: another run is writing to this folder; wait for it, or end it, or name another"
+                " place: --trainer.default_root_dir"
+            )
         # validate, test and predict may be writing files of their own here.
         remove_leftovers(self.root, self.adapter.name, "fit.yaml", "crossfit.yaml")
         for folder in (self.checkpoints, self.out_of_fold):
@@ -131,10 +127,17 @@ class RunFolder:
         return checkpoint is not None and Path(checkpoint).resolve().parent == self.checkpoints.resolve()
 
     def set_aside(self) -> Path | None:
-        """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing."""
+        """Move what an earlier run left to ``earlier/<n>/``; None where there was nothing.
+
+        Raises:
+            KQAError: a predict is still writing its journal here, which stays where it is, and all else with it.
+        """
         products = (self.root / name for name in PRODUCTS)
         journals = find_journals(self.root / TABLE)  # of a predict that was stopped: the answers of earlier adapters
-        return self._move((self.checkpoints, self.adapter, *products, *journals, *self._earlier_curves))
+        with ExitStack() as stack:
+            for journal in journals:
+                stack.enter_context(held(journal))
+            return self._move((self.checkpoints, self.adapter, *products, *journals, *self._earlier_curves))
 
     def set_aside_folds(self) -> Path | None:
         """The same with what an earlier cross-fitting left."""

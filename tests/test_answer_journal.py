@@ -16,10 +16,14 @@ from kqa_lightning.answer_journal import (
 from kqa_lightning.errors import KQAError
 
 SETTINGS = {"model.max_new_tokens": "4", "data.prompt": "NousPrompt(wording='aligned')"}
-GROUPS: list[Group] = [
-    {"1": [{"answer": "국민은행", "raw": " 국민은행\n", "logprob_sum": -1 / 3}], "2": [{"answer": "\u2028\x85"}]},
-    {"\n": [{"answer": "", "logprob_mean": float("-inf")}]},
-    {"3": [{"answer": "가"}, {"answer": "나"}]},
+BUDGET = {"articles": 16384, "answers": 700}
+GROUPS = [
+    Group(answers, BUDGET)
+    for answers in (
+        {"1": [{"answer": "국민은행", "raw": " 국민은행\n", "logprob_sum": -1 / 3}], "2": [{"answer": "\u2028\x85"}]},
+        {"\n": [{"answer": "", "logprob_mean": float("-inf")}]},
+        {"3": [{"answer": "가"}, {"answer": "나"}]},
+    )
 ]
 
 

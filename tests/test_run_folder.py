@@ -6,6 +6,7 @@ import pytest
 import torch
 from small_runs import contents
 
+from kqa_lightning.answer_journal import AnswerJournal
 from kqa_lightning.errors import KQAError
 from kqa_lightning.run_folder import RunFolder
 
@@ -45,6 +46,20 @@ def test_only_what_was_there_before_is_set_aside(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_what_a_predict_is_writing_to_is_not_set_aside(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kqa_lightning.locks.PATIENCE", 0.3)
+    (tmp_path / "predictions.csv").touch()
+    stopped, writing = (AnswerJournal(tmp_path / f"predictions.rank{rank}.journal", {}) for rank in (0, 1))
+    stopped.close()
+    before = contents(tmp_path)
+    with pytest.raises(KQAError, match=r"rank1.journal: a predict is writing.*--trainer\.default_root_dir"):
+        RunFolder(tmp_path).set_aside()
+    assert contents(tmp_path) == before
+    writing.close()
+    assert RunFolder(tmp_path).set_aside() == tmp_path / "earlier/1"
+    assert contents(tmp_path / "earlier/1") == before
+
+
 def test_a_best_checkpoint_is_lost_where_it_is_damaged_or_only_its_score_is_left(tmp_path: Path) -> None:
     parts = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step", "train_loader", "random_state")
     checkpoint = dict.fromkeys(parts) | {"state_dict": {}}
@@ -77,7 +92,7 @@ def test_curves_of_a_run_that_never_began_are_discarded(tmp_path: Path) -> None:
 def test_a_folder_that_is_taken_is_another_s_until_it_is_let_go(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("kqa_lightning.run_folder._LOCK_PATIENCE", 0.3)
+    monkeypatch.setattr("kqa_lightning.locks.PATIENCE", 0.3)
     first, second = RunFolder(tmp_path / "run"), RunFolder(tmp_path / "run")
     left = ("checkpoints/.last.ckpt.4711.tmp", ".adapter.4711.tmp/weights", "oof/.plan.json.1.tmp", ".fit.yaml.1.tmp")
     kept = ("adapter/weights", ".predict.yaml.4711.tmp", "checkpoints/last.ckpt", ".notes.tmp")

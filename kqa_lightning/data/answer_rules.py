@@ -45,5 +45,7 @@ def answer_is_over(raw: str, stop_strings: Sequence[str], rules: Collection[Answ
     >>> answer_is_over("\\n이창용", ()), answer_is_over("이창용\\n", ())
     (False, True)
     """
-    line_over = "first_line" in rules and _LINE_BREAK.search(raw.lstrip()) is not None
-    return line_over or ("stop_strings" in rules and any(stop in raw for stop in stop_strings))
+    one_line = "first_line" in rules
+    text = raw.lstrip() if one_line else raw  # in which `clean_answer` looks, for stop strings of white space too
+    line_over = one_line and _LINE_BREAK.search(text) is not None
+    return line_over or ("stop_strings" in rules and any(stop in text for stop in stop_strings))

@@ -22,11 +22,14 @@ class Answerer:
         decoding: How answers are chosen.
         rules: What of a generated text is the answer.
         copy: Whether answers are to be pieces of their article.
+
+    Attributes:
+        budget: What a GPU has room for, as far as is known: lowered where it was too much.
     """
 
     def __init__(self, decoding: Decoding, rules: Collection[AnswerRule], copy: bool) -> None:
         self._decoding, self._rules, self._copy = decoding, rules, copy
-        self._budget = TokenBudget()  # what a GPU has room for
+        self.budget = TokenBudget()
         self._constraint: CopyConstraint | None = None
         self._encoder: PromptEncoder | None = None
 
@@ -37,12 +40,13 @@ class Answerer:
 
         Raises:
             KQAError: the vocabulary cannot be constrained, or one question is too much for the memory.
+            NotFiniteError: as `AnswerGenerator`.
         """
         if self._copy and self._encoder is not encoder:  # which takes a second with a large vocabulary
             self._constraint, self._encoder = CopyConstraint(encoder, self._decoding.max_new_tokens), encoder
         reader = AnswerReader(encoder, self._rules)
         generator = AnswerGenerator(
-            model, encoder.end_ids, encoder.pad_id, self._decoding, self._budget, reader.is_over, self._constraint
+            model, encoder.end_ids, encoder.pad_id, self._decoding, self.budget, reader.is_over, self._constraint
         )
         return [
             AnsweredQuestion(question.row, reader.read(candidates))

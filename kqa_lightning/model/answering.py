@@ -11,7 +11,7 @@ from transformers import PreTrainedModel
 from kqa_lightning.errors import KQAError
 from kqa_lightning.model.asked import Asked
 from kqa_lightning.model.beam import BeamAnswers
-from kqa_lightning.model.decoding import Allowed, Answers, Decoding, GeneratedAnswer, ShouldStop
+from kqa_lightning.model.decoding import Allowed, Answers, Decoding, GeneratedAnswer, NotFiniteError, ShouldStop
 from kqa_lightning.model.forward import Forward
 from kqa_lightning.model.greedy import SingleAnswers
 from kqa_lightning.model.groups import Prefix, Row, TokenBudget, first_prefixes, first_rows, share_prefixes, tokens_of
@@ -62,17 +62,14 @@ class AnswerGenerator:
         self._forward = Forward(model, pad_id)
         self._end_ids = torch.tensor(tuple(end_ids), dtype=torch.long, device=self._forward.device)
 
-    def generate(self, article: "EncodedArticle") -> list[list[GeneratedAnswer]]:
-        """The candidates of each question of one article, in the questions' order."""
-        return self.generate_all([article])[0]
-
     @torch.no_grad()
     def generate_all(self, articles: "Sequence[EncodedArticle]") -> Found:
         """The candidates of each question of each article, in the order given: [article][question][candidate].
 
         Raises:
             ValueError: an article or question without tokens.
-            KQAError: one question alone is too much for the memory of the GPU.
+            KQAError: one article or question alone is too much for the memory of the GPU.
+            NotFiniteError: the model gives scores that are no numbers, with the rows of the questions.
         """
         if any(not a.prefix_ids or any(not q.question_ids for q in a.questions) for a in articles):
             raise ValueError("an article and a question need at least one token each")
@@ -84,7 +81,8 @@ class AnswerGenerator:
                 if self._answer(found, group, articles):
                     prefixes = prefixes[len(group) :]
                 else:
-                    self.budget.articles = _halved(len(group) * len(group[0].ids), len(group))
+                    longest = len(group[0].ids)
+                    self.budget.articles = _halved(len(group) * longest, len(group), _one_article(longest))
         return found
 
     def _answer(self, found: Found, prefixes: Sequence[Prefix], articles: "Sequence[EncodedArticle]") -> bool:
@@ -106,6 +104,9 @@ class AnswerGenerator:
                 answers = self._decode(computed, group, articles)
             except torch.OutOfMemoryError:
                 answers = None
+            except NotFiniteError as error:
+                asked = [(group[place].article, group[place].index) for place in error.questions]
+                raise NotFiniteError(sorted(articles[one].questions[which].row for one, which in asked)) from None
             if answers is not None:
                 rows = rest
                 for row, candidates_of_row in zip(group, answers, strict=True):
@@ -113,7 +114,8 @@ class AnswerGenerator:
             elif len(group) == 1 and len(prefixes) > 1:
                 return False  # without the other articles there is more room
             else:
-                self.budget.answers = _halved(tokens_of(group, *held, copies=copies), len(group))
+                tokens = tokens_of(group, *held, copies=copies)
+                self.budget.answers = _halved(tokens, len(group), _one_question(tokens))
         return True
 
     def _decode(
@@ -149,20 +151,28 @@ class AnswerGenerator:
         return SingleAnswers(len(rows), *given)
 
 
-def _halved(tokens: int, parts: int) -> int:
+def _halved(tokens: int, parts: int, alone: str) -> int:
     """What to allow after so many tokens in so many parts were too much.
 
     Raises:
-        KQAError: it was one part alone.
+        KQAError: it was one part alone, with what is then to be said.
     """
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
     if parts == 1:
-        raise KQAError(
-            f"one question of {tokens} tokens, all its candidates counted, is too much for the memory of the GPU;"
-            " lower --model.num_candidates, --model.max_new_tokens or --data.max_length"
-        )
+        raise KQAError(alone)
     return tokens // 2
+
+
+def _one_article(tokens: int) -> str:
+    return f"one article of {tokens} tokens is too much for the memory of the GPU; lower --data.max_length"
+
+
+def _one_question(tokens: int) -> str:
+    return (
+        f"one question of {tokens} tokens, all its candidates counted, is too much for the memory of the GPU;"
+        " lower --model.num_candidates, --model.max_new_tokens or --data.max_length"
+    )
 
 
 @contextmanager

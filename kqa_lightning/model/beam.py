@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from kqa_lightning.model.decoding import Allowed, GeneratedAnswer, ShouldStop
+from kqa_lightning.model.decoding import Allowed, GeneratedAnswer, ShouldStop, check_finite
 from kqa_lightning.model.greedy import only
 
 _NEVER = -1.0e9  # the score of what is not there, as in transformers
@@ -65,6 +65,7 @@ class BeamAnswers:
             logprobs = self._constrained(logprobs, self._allowed)
         totals = (logprobs + self._scores[self._open, :, None]).flatten(1)
         totals, places = totals.topk(min(self._continuations, totals.shape[1]))
+        check_finite(totals[:, 0], self._open)  # what is no number comes first
         parents, tokens = places // logits.shape[1], places % logits.shape[1]
         continued = torch.take_along_dim(self._tokens[self._open], parents[..., None], dim=1)
         continued[:, :, self._step] = tokens

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from itertools import accumulate
+from math import inf
 from typing import TYPE_CHECKING
 
 from kqa_lightning.data.questions import Question
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
 
 _ENDING = -1  # in place of a place in the article: the answer is over, and its ending follows
 _KEPT = 256  # articles; those of a batch are asked for again with each group of their questions
-_FAR = 4  # tokens: as many as a character has bytes
 # A word, a sign, or a number within a word; not the fraction of a number.
 _START = re.compile(r"(?<!\w)(?!(?<=\d[.,])\d)(?=\S)|(?<=[^\W\d])(?=\d)")
 _STOP = re.compile(r"(?<=\S)(?!(?<=\d)[.,]?\d)(?!(?<=\d[.,])\d)(?!(?<=[A-Za-z])[A-Za-z])")
@@ -97,7 +97,7 @@ class Spans:
         self._tokens, self._ending, self._end_ids, self._length = tokens, tuple(ending), tuple(end_ids), length
         self._text = text.encode()
         starts, self._stops = _boundaries(text)
-        self._reached: dict[tuple[int, int], bool] = {}
+        self._fewest: dict[int, float] = {}
         self._continuations: dict[int, list[tuple[int, int]]] = {}
         self._states: dict[tuple[int, ...], frozenset[int]] = {(): frozenset(starts)}
 
@@ -107,7 +107,7 @@ class Spans:
         if _ENDING in places:
             return [self._ending[self._ended_at(so_far)]]
         left = self._length - len(so_far) - 1
-        found = {one for place in places for one, end in self._from(place) if self._can_stop(end, left)}
+        found = {one for place in places for one, end in self._from(place) if self._fewest_to_stop(end) <= left}
         if not found or (so_far and not self._stops.isdisjoint(places)):
             found |= {*self._end_ids, self._ending[0]}
         return sorted(found)
@@ -122,14 +122,19 @@ class Spans:
             self._states[so_far] = frozenset(found or {_ENDING})
         return self._states[so_far]
 
-    def _can_stop(self, place: int, tokens: int) -> bool:
-        """Whether an answer that ends at ``place`` may, or some that go on from there with so many tokens."""
-        if place in self._stops or tokens > _FAR:
-            return True
-        if (place, tokens) not in self._reached:
-            ends = {end for _, end in self._from(place)} if tokens > 0 else set()
-            self._reached[place, tokens] = any(self._can_stop(end, tokens - 1) for end in ends)
-        return self._reached[place, tokens]
+    def _fewest_to_stop(self, place: int) -> float:
+        """The fewest tokens with which an answer goes on from ``place`` to where it may end; infinite where none do."""
+        waiting = [place]
+        while waiting:  # no recursion: a number may have thousands of digits
+            last = waiting[-1]
+            ends = [] if last in self._stops else [end for _, end in self._from(last)]
+            if unknown := [end for end in ends if end not in self._fewest]:
+                waiting += unknown
+                continue
+            after = min((self._fewest[end] for end in ends), default=inf)
+            self._fewest[last] = 0 if last in self._stops else 1 + after
+            waiting.pop()
+        return self._fewest[place]
 
     def _from(self, place: int) -> list[tuple[int, int]]:
         if place not in self._continuations:

@@ -59,6 +59,26 @@ class Decoding:
             raise ValueError(f"temperature {self.temperature} or top_p {self.top_p}: nothing can be drawn with it")
 
 
+class NotFiniteError(Exception):
+    """Scores that are no finite numbers, among which no token can be chosen.
+
+    Args:
+        questions: Whose: their places among those that are decoded together; outside `AnswerGenerator` their rows of
+            the table.
+    """
+
+    def __init__(self, questions: Sequence[int]) -> None:
+        super().__init__(f"the scores of questions {list(questions)} are not finite")
+        self.questions = list(questions)
+
+
+def check_finite(scores: Tensor, questions: Tensor) -> None:
+    """Raise a NotFiniteError where one of the scores, [rows], of some questions, int64 [rows], is not finite."""
+    finite = scores.isfinite()
+    if not bool(finite.all()):
+        raise NotFiniteError(sorted(set(questions[~finite].tolist())))
+
+
 class Answers(Protocol):
     """A batch of questions being answered, token by token.
 
@@ -71,7 +91,11 @@ class Answers(Protocol):
         ...
 
     def append(self, logits: Tensor) -> bool:
-        """Choose from the logits, fp32 [rows, vocabulary], which may be overwritten; true when all is over."""
+        """Choose from the logits, fp32 [rows, vocabulary], which may be overwritten; true when all is over.
+
+        Raises:
+            NotFiniteError: there is nothing to choose from.
+        """
         ...
 
     def select(self) -> Tensor | None:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from kqa_lightning.model.decoding import Allowed, GeneratedAnswer, ShouldStop, best_first
+from kqa_lightning.model.decoding import Allowed, GeneratedAnswer, ShouldStop, best_first, check_finite
 
 Choice = Callable[[Tensor, Tensor], Tensor]  # of log-probabilities [rows, vocabulary] of answers [rows]: a token each
 
@@ -55,7 +55,9 @@ class SingleAnswers:
             logprobs = logprobs.repeat_interleave(self._draws, dim=0)
         token = self._choose(logprobs if self._allowed is None else self._constrained(logprobs), self._rows)
         self._tokens[self._rows, self._step] = token
-        self._logprobs[self._rows, self._step] = logprobs.gather(1, token[:, None])[:, 0].double()
+        chosen = logprobs.gather(1, token[:, None])[:, 0]
+        check_finite(chosen[self._running], self._rows[self._running] // self._draws)
+        self._logprobs[self._rows, self._step] = chosen.double()
         self._step += 1
         self._lengths[self._rows] += self._running
         self._running &= ~torch.isin(token, self._end_ids)

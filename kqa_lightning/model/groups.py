@@ -50,6 +50,10 @@ class TokenBudget:
     articles: int = 16384
     answers: int = 16384
 
+    def become(self, other: "TokenBudget") -> None:
+        """Take over the bounds of another; whoever else holds this one has them too."""
+        self.articles, self.answers = other.articles, other.answers
+
 
 def share_prefixes(articles: "Sequence[EncodedArticle]") -> list[Prefix]:
     """Divide the prompts of each article with questions into what they share and what is each one's own.

@@ -23,7 +23,7 @@ from kqa_lightning.model.answerer import Answerer
 from kqa_lightning.model.answers import AnsweredQuestion, Candidate
 from kqa_lightning.model.attention import Attention
 from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
-from kqa_lightning.model.decoding import DecodingMethod
+from kqa_lightning.model.decoding import DecodingMethod, NotFiniteError
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.normalisation import LossNormalisation, StepMean
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
@@ -31,10 +31,12 @@ from kqa_lightning.model.settings import check_ranges, choose_rules, make_decodi
 
 if TYPE_CHECKING:
     from kqa_lightning.data.packing import PackedBatch
+    from kqa_lightning.model.groups import TokenBudget
 
 __all__ = ["AnsweredQuestion", "Candidate", "KQAModule", "LoRA"]
 
 DEFAULT_LORA = LoRA()
+_SHOWN = 5  # ids in a message
 # The adapters stay in fp32 and the base in its own type: a trainer precision that casts the module is refused.
 _TRAINER_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
 
@@ -191,8 +193,28 @@ class KQAModule(LightningModule):
         return self.answer(batch) if batch.articles else []
 
     def answer(self, batch: "PackedBatch") -> list[AnsweredQuestion]:
-        """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were."""
-        return self._answerer.answer(self._adapted(), data_of(self.trainer).encoder, list(batch.articles))
+        """Answer every question of ``batch``, article by article in the batch's order; modes are left as they were.
+
+        Raises:
+            KQAError: what `Answerer` cannot answer; or scores that are not finite, with the ids of the questions.
+        """
+        data = data_of(self.trainer)
+        try:
+            return self._answerer.answer(self._adapted(), data.encoder, list(batch.articles))
+        except NotFiniteError as error:
+            stage = self.trainer.state.stage
+            table = data.tables.get(stage.dataloader_prefix or "") if stage is not None else None
+            ids = [f"row {row}" for row in error.questions] if table is None else table.select(error.questions)["id"][:]
+            raise KQAError(
+                f"the model gives no finite scores to answer {', '.join(map(str, ids[:_SHOWN]))}"
+                f"{', …' if len(ids) > _SHOWN else ''} with; pass another --model.precision than {self.precision}, or"
+                " other weights: --ckpt_path, --model.base_model"
+            ) from error
+
+    @property
+    def answer_budget(self) -> "TokenBudget":
+        """Most tokens that are computed at once to answer; fewer once that was too much for a GPU's memory."""
+        return self._answerer.budget
 
     # --- optimization and checkpoints ----------------------------------------------------------------------------
 

@@ -7,12 +7,13 @@ import time
 from pathlib import Path
 
 import pytest
+import torch
 from forked import fork_ranks
 from safetensors.torch import load_file, save_file
-from small_runs import SmallRuns, contents, read_rows, refusal, write_rows
+from small_runs import ARTICLES, SmallRuns, contents, read_rows, refusal, write_rows
 from stopping import Killed
 
-from kqa_lightning.answer_journal import AnswerJournal, read_journal
+from kqa_lightning.answer_journal import AnswerJournal, Group, read_journal
 from kqa_lightning.model.module import KQAModule
 
 FILES = ("predictions.csv", "predictions.jsonl")
@@ -110,20 +111,58 @@ def test_a_torn_or_damaged_end_is_answered_again(
 
 
 def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
-    runs: SmallRuns, options: tuple[str, ...], undisturbed: dict[str, bytes], journal: bytes, tmp_path: Path
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    journal: bytes,
+    answered: list[list[int]],
+    tmp_path: Path,
 ) -> None:
     folder = put(tmp_path / "joined", journal)
     content = read_journal(folder / JOURNAL)
     assert content is not None
     (folder / JOURNAL).unlink()
     other = AnswerJournal(folder / JOURNAL, content.settings)
-    other.append(content.groups[0] | content.groups[1])
+    first, second, *_ = content.groups
+    other.append(Group({**first.answers, **second.answers}, second.budget))
     other.close()
     left = folder / ".predictions.csv.4711.tmp"  # by a predict that was killed while it wrote its files
     left.touch()
     assert runs("predict", str(folder), *options) == 0
     assert files(folder) == undisturbed
+    assert len(answered) == 6  # by id alone, four groups would have been left to answer
     assert not left.exists()
+
+
+def test_what_did_not_fit_the_memory_is_replayed_in_the_same_parts(
+    runs: SmallRuns, table: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Other parts of a group have other last digits; a run that goes on knows what the one before it had room for."""
+    load, refused = KQAModule.configure_model, []
+
+    def with_little_memory(module: KQAModule) -> None:
+        first = module.model is None
+        load(module)
+        if first:
+            assert module.model is not None
+            module.model.get_input_embeddings().register_forward_hook(check)
+
+    def check(module: object, args: tuple[torch.Tensor], output: object) -> None:
+        if len(args[0]) > 6:
+            refused.append(len(args[0]))
+            raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    monkeypatch.setattr(KQAModule, "configure_model", with_little_memory)
+    options = ("--data.predict_path", str(table), "--data.evaluation_tokens_per_batch", "1200")
+    options = (*options, "--model.max_new_tokens", "6")
+    assert runs("predict", "little", *options) == 0
+    assert refused
+    with pytest.raises(Killed):
+        runs("predict", "little-again", *options, STOP.format("group: 1"))
+    refused.clear()
+    assert runs("predict", "little-again", *options) == 0
+    assert not refused, "the first group's lesson is not learned again"
+    assert files(runs.folder / "little-again") == files(runs.folder / "little")
 
 
 # --- real processes --------------------------------------------------------------------------------------------------
@@ -131,9 +170,19 @@ def test_a_group_that_is_not_one_of_the_plan_is_answered_whole(
 
 @pytest.fixture(scope="module")
 def finely(runs: SmallRuns, table: Path) -> tuple[tuple[str, ...], dict[str, bytes]]:
-    """Options that make a group of every question, and what a run with them writes."""
-    options = ("--data.predict_path", str(table), "--data.share_articles", "false")
-    options = (*options, "--data.evaluation_tokens_per_batch", "1")
+    """Options that make a group of every article, of some questions each, and what a run with them writes."""
+    of_article: dict[str, list[dict[str, str]]] = {}
+    for row in read_rows(table):
+        of_article.setdefault(row["context"], []).append(row)
+    rows = [
+        row | {"id": f"{row['id']}-{copy}", "context": f"{copy}. {row['context']}"}
+        for copy in range(4)
+        for asked in of_article.values()
+        for row in asked[:2]
+    ]
+    assert len(rows) == 4 * ARTICLES["train"] * 2
+    finely = write_rows(runs.folder / "finely.csv", rows)
+    options = ("--data.predict_path", str(finely), "--data.evaluation_tokens_per_batch", "1")
     assert runs("predict", "finely", *options) == 0
     return options, files(runs.folder / "finely")
 
@@ -208,6 +257,68 @@ def test_no_room_for_the_files_leaves_the_journal(
     assert runs("predict", str(folder), *options) == 0
     assert files(folder) == undisturbed
     assert not answered
+
+
+@pytest.mark.parametrize("harm", ["flipped", "removed", "moved"])
+def test_answers_that_left_the_journal_meanwhile_are_missed(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    harm: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """No table is written that lacks them, or in place of one from before, and the journals stay."""
+    folder, journal, write = tmp_path / "run", tmp_path / "run" / JOURNAL, AnswerJournal.append
+
+    def harmed(self: AnswerJournal, *args: object) -> None:
+        write(self, *args)
+        if (lines := journal.read_bytes().splitlines(keepends=True) if journal.exists() else [])[3:4]:
+            if harm == "removed":
+                journal.unlink()
+            elif harm == "moved":
+                journal.rename(tmp_path / JOURNAL)
+            elif len(lines) == 4:
+                journal.write_bytes(b"".join([lines[0], lines[1].replace(b"0", b"1", 1), *lines[2:]]))
+
+    folder.mkdir()
+    (folder / FILES[0]).write_text("id,answer\n1,kept\n", encoding="utf-8")
+    with monkeypatch.context() as patch:
+        patch.setattr(AnswerJournal, "append", harmed)
+        assert runs("predict", str(folder), *options) == 2
+    (message,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    assert f"{journal}: of 24 answers 24 are not there any more" in message
+    assert (folder / FILES[0]).read_text(encoding="utf-8") == "id,answer\n1,kept\n"
+    assert set(contents(folder)) == {"predict.yaml", FILES[0], *([JOURNAL] if harm == "flipped" else [])}
+    assert runs("predict", str(folder), *options) == 0
+    assert files(folder) == undisturbed
+
+
+def test_a_fit_in_the_folder_of_a_predict_leaves_its_journal(
+    runs: SmallRuns,
+    options: tuple[str, ...],
+    undisturbed: dict[str, bytes],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    folder, write, statuses = tmp_path / "both", AnswerJournal.append, []
+
+    def fit_meanwhile(self: AnswerJournal, *args: object) -> None:
+        write(self, *args)
+        if not statuses:
+            statuses.append(runs("fit", str(folder), "--trainer.max_steps", "1"))
+
+    monkeypatch.setattr("kqa_lightning.locks.PATIENCE", 0.0)
+    monkeypatch.setattr(AnswerJournal, "append", fit_meanwhile)
+    assert runs("predict", str(folder), *options) == 0
+    assert statuses == [2]
+    errors = capsys.readouterr().err
+    assert f"error: {folder / JOURNAL}: a predict is writing its answers to it" in errors
+    assert "--ckpt_path last goes on" not in errors
+    assert files(folder) == undisturbed
+    assert set(contents(folder)) == {"predict.yaml", *FILES}
 
 
 def test_two_processes_write_the_same_files(

@@ -4,12 +4,14 @@ import json
 from pathlib import Path
 
 import pytest
+import torch
 from peft import PeftModel
 from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write_rows
 
 from kqa_lightning.cli import KQACLI
 from kqa_lightning.ensemble.candidate_files import read_candidates
 from kqa_lightning.model.base import load_base_model
+from kqa_lightning.model.module import KQAModule
 
 
 def read_jsonl(path: Path) -> list[dict]:
@@ -87,6 +89,31 @@ def test_they_go_where_they_are_told(runs: SmallRuns, path: str, table: str, tmp
     assert (tmp_path / table).exists()
     assert (tmp_path / table).with_suffix(".jsonl").exists()
     assert set(contents(tmp_path / "root")) == {"predict.yaml"}
+
+
+@pytest.mark.parametrize(("command", "candidates"), [("predict", 1), ("predict", 2), ("test", 2)])
+def test_a_model_without_finite_scores_is_one_line_and_no_answer(
+    runs: SmallRuns,
+    command: str,
+    candidates: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    load = KQAModule.configure_model
+
+    def spoilt(module: KQAModule) -> None:
+        load(module)
+        assert module.model is not None
+        with torch.no_grad():
+            module.model.get_base_model().lm_head.weight[5] = float("nan")
+
+    monkeypatch.setattr(KQAModule, "configure_model", spoilt)
+    assert runs(command, str(tmp_path), "--model.num_candidates", str(candidates)) == 2
+    (message,) = [line for line in capsys.readouterr().err.splitlines() if line.startswith("error: ")]
+    first = ", ".join(row["id"] for row in read_rows(runs.tables["test"])[:5])
+    assert f"no finite scores to answer {first}, … with; pass another --model.precision than fp32" in message
+    assert not list(tmp_path.glob("predictions.[cj]*"))
 
 
 def test_a_place_that_cannot_be_written_is_refused_at_once(

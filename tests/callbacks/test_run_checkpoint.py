@@ -274,7 +274,7 @@ def test_a_folder_that_another_run_writes_to_is_refused(
     command: str,
     options: tuple[str, ...],
 ) -> None:
-    monkeypatch.setattr("kqa_lightning.run_folder._LOCK_PATIENCE", 0.1)
+    monkeypatch.setattr("kqa_lightning.locks.PATIENCE", 0.1)
     folder = tmp_path / "run"
     shutil.copytree(fitted, folder)
     before, other = contents(folder), RunFolder(folder)

@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 from typing import Any
 
+import torch
 from peft import PeftModel
 from random_models import PAD, random_article
 
+from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
 from kqa_lightning.model.answering import AnswerGenerator, Decoding, TokenBudget
 
 END_IDS = (2, 7, 31, 50, 77)  # several, so that random weights end some of their answers
@@ -20,6 +22,27 @@ ARTICLES = [
 
 
 GREEDY = Decoding(NEW_TOKENS)
+
+
+def generated(
+    model: Any,
+    article: EncodedArticle,
+    question: EncodedQuestion,
+    new_tokens: int = NEW_TOKENS,
+    end_ids: Sequence[int] = END_IDS,
+    pad_id: int = PAD,
+) -> tuple[int, ...]:
+    """transformers' own greedy generation on one unpadded row, with its own cache, masks and positions."""
+    row = torch.tensor([article.prefix_ids + question.question_ids])
+    out = model.generate(
+        input_ids=row,
+        attention_mask=torch.ones_like(row),
+        do_sample=False,
+        max_new_tokens=new_tokens,
+        eos_token_id=list(end_ids),
+        pad_token_id=pad_id,
+    )
+    return tuple(out[0, row.shape[1] :].tolist())
 
 
 def generator(

@@ -46,12 +46,12 @@ def save_base(family: str, folder: Path, seed: int = 0, **changes: object) -> Pa
     return folder
 
 
-def randomise(model: torch.nn.Module, seed: int) -> None:
+def randomise(model: torch.nn.Module, seed: int, scale: float = 0.2) -> None:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
-                parameter.copy_(0.2 * torch.randn(parameter.shape, generator=generator))
+                parameter.copy_(scale * torch.randn(parameter.shape, generator=generator))
 
 
 def random_article(seed: int, prefix: int, questions: Sequence[tuple[int, int]], first_row: int = 0) -> EncodedArticle:

@@ -3,7 +3,7 @@ from collections.abc import Callable, Sequence
 
 import pytest
 import torch
-from answer_cases import ARTICLES, END_IDS, GREEDY, NEW_TOKENS, generator
+from answer_cases import ARTICLES, END_IDS, GREEDY, NEW_TOKENS, generated, generator
 from peft import PeftModel
 from random_models import PAD, VOCABULARY, WINDOW, random_article
 from transformers.modeling_outputs import CausalLMOutputWithPast
@@ -12,20 +12,7 @@ from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
 from kqa_lightning.model import forward
 from kqa_lightning.model.answering import AnswerGenerator, Decoding, GeneratedAnswer
 from kqa_lightning.model.base import LoRA
-
-
-def reference(model: PeftModel, article: EncodedArticle, question: EncodedQuestion) -> tuple[int, ...]:
-    """transformers' own greedy generation on one unpadded row, with its own cache, masks and positions."""
-    row = torch.tensor([article.prefix_ids + question.question_ids])
-    out = model.generate(
-        input_ids=row,
-        attention_mask=torch.ones_like(row),
-        do_sample=False,
-        max_new_tokens=NEW_TOKENS,
-        eos_token_id=list(END_IDS),
-        pad_token_id=PAD,
-    )
-    return tuple(out[0, row.shape[1] :].tolist())
+from kqa_lightning.model.decoding import NotFiniteError
 
 
 def logprobs(
@@ -46,7 +33,7 @@ def model(request: pytest.FixtureRequest, make_model: Callable[..., PeftModel]) 
 
 @pytest.fixture(scope="module")
 def expected(model: PeftModel) -> list[list[tuple[int, ...]]]:
-    return [[reference(model, article, question) for question in article.questions] for article in ARTICLES]
+    return [[generated(model, article, question) for question in article.questions] for article in ARTICLES]
 
 
 def tokens(answers: list[list[GeneratedAnswer]]) -> list[tuple[int, ...]]:
@@ -77,7 +64,7 @@ def test_answers_equal_generate_on_one_unpadded_row(
 
 
 def test_one_article_at_a_time_gives_the_same(model: PeftModel, expected: list[list[tuple[int, ...]]]) -> None:
-    assert [tokens(generator(model).generate(article)) for article in ARTICLES] == expected
+    assert [tokens(generator(model).generate_all([article])[0]) for article in ARTICLES] == expected
 
 
 def test_scores_are_those_of_a_plain_forward_pass(model: PeftModel) -> None:
@@ -93,7 +80,7 @@ def test_the_article_is_computed_once(make_model: Callable[..., PeftModel]) -> N
     shapes = []
     model.get_input_embeddings().register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
     article = ARTICLES[4]
-    generator(model, tokens_per_batch=4 * 120).generate(article)  # too small for the thirteen questions at once
+    generator(model, tokens_per_batch=4 * 120).generate_all([article])  # too small for the thirteen questions at once
     assert [shape for shape in shapes if shape[1] >= len(article.prefix_ids)] == [(1, 90)]
     assert sum(shape[0] for shape in shapes if 1 < shape[1] < len(article.prefix_ids)) == 13
 
@@ -154,7 +141,7 @@ def test_a_caller_may_end_answers_early(make_model: Callable[..., PeftModel]) ->
 def test_an_end_token_at_once_is_an_answer_of_one_token(make_model: Callable[..., PeftModel]) -> None:
     model = make_model("llama").eval()
     everything_ends = AnswerGenerator(model, range(VOCABULARY), PAD)
-    for (answer,) in everything_ends.generate(ARTICLES[0]):
+    for (answer,) in everything_ends.generate_all([ARTICLES[0]])[0]:
         assert len(answer.token_ids) == 1
         assert answer.logprob_mean == answer.logprob_sum
         assert answer.logprob_sum <= 0
@@ -173,7 +160,7 @@ def test_what_cannot_be_computed_is_refused(make_model: Callable[..., PeftModel]
     model = make_model("llama").eval()
     for article in (EncodedArticle((), ARTICLES[1].questions, False), random_article(1, 4, [(3, 0), (0, 0)])):
         with pytest.raises(ValueError, match="at least one token"):
-            generator(model).generate(article)
+            generator(model).generate_all([article])
     with pytest.raises(ValueError, match="max_new_tokens"):
         Decoding(0)
 
@@ -184,11 +171,36 @@ def test_bf16_answers_are_finite(make_model: Callable[..., PeftModel]) -> None:
         assert all(math.isfinite(answer.logprob_sum) for (answer,) in answers)
 
 
+HOWS = [Decoding(5), Decoding(5, 3), Decoding(5, 3, "sampling"), Decoding(5, 3, "sampling", top_p=0.9)]
+
+
+@pytest.mark.parametrize("how", HOWS)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_scores_that_are_no_numbers_are_told_with_their_questions(
+    make_model: Callable[..., PeftModel], how: Decoding, value: float
+) -> None:
+    """A token that spoils whatever reads it stands in one question, and in one article."""
+    spoilt, sound = VOCABULARY - 1, (5, 6, 7)
+    articles = [
+        EncodedArticle(sound, (EncodedQuestion(3, sound, ()), EncodedQuestion(4, (5, spoilt), ())), False),
+        EncodedArticle((*sound, spoilt, 5), (EncodedQuestion(9, sound, ()),), False),
+    ]
+    model = make_model("llama", "none").eval()
+    constrained = generator(model, how=how, constrain=lambda article: lambda ids: [8, 9, 10])
+    assert [len(answers) for answers in constrained.generate_all(articles)] == [2, 1]
+    with torch.no_grad():
+        model.get_input_embeddings().weight[spoilt] = value
+    for ours in (generator(model, how=how), constrained):
+        with pytest.raises(NotFiniteError) as error:
+            ours.generate_all(articles)
+        assert sorted(error.value.questions) == [4, 9]
+
+
 def test_no_gradients_are_kept(make_model: Callable[..., PeftModel]) -> None:
     model = make_model("llama").eval()
     grads = []
     model.register_forward_hook(lambda module, args, output: grads.append(output.logits.requires_grad))
-    generator(model).generate(ARTICLES[1])
+    generator(model).generate_all(ARTICLES[1:2])
     assert grads
     assert not any(grads)
 

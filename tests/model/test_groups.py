@@ -87,9 +87,9 @@ def test_the_beginning_of_questions_is_computed_once(make_model: Callable[..., P
     shapes = []
     model.get_input_embeddings().register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
     one = article(random_article(9, 40, []).prefix_ids, *asked)
-    found = generator(model).generate(one)
+    (found,) = generator(model).generate_all([one])
     assert shapes[:2] == [(1, 45), (3, 3)]
-    alone = [generator(model).generate(article(one.prefix_ids, ids))[0] for ids in asked]
+    alone = [generator(model).generate_all([article(one.prefix_ids, ids)])[0][0] for ids in asked]
     assert [[one.token_ids for one in each] for each in found] == [[one.token_ids for one in each] for each in alone]
 
 
@@ -165,9 +165,12 @@ def test_others_with_the_same_budget_know(model: PeftModel) -> None:
         assert not small.refused
 
 
-def test_one_question_that_is_too_much_is_told(model: PeftModel) -> None:
+def test_one_question_or_article_that_is_too_much_is_told(model: PeftModel) -> None:
     with Small(model, rows=2), pytest.raises(KQAError, match=r"one question of .*lower --model.num_candidates"):
         generator(model, how=HOW["beam"]).generate_all(ARTICLES)
-    with Small(model, rows=100, columns=30), pytest.raises(KQAError, match="is too much for the memory of the GPU"):
+    with (
+        Small(model, rows=100, columns=30),
+        pytest.raises(KQAError, match=r"one article of 40 tokens .*lower --data.max"),
+    ):
         generator(model).generate_all(ARTICLES)
     generator(model).generate_all(ARTICLES)  # the model is as it was

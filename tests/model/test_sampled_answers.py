@@ -70,7 +70,9 @@ def test_candidates_differ_and_come_best_first(model: PeftModel) -> None:
 
 def test_log_probabilities_are_the_models_own(model: PeftModel) -> None:
     article = ARTICLES[2]
-    for question, candidates in zip(article.questions, generator(model, how=DRAWS).generate(article), strict=True):
+    for question, candidates in zip(
+        article.questions, generator(model, how=DRAWS).generate_all([article])[0], strict=True
+    ):
         for one in candidates:
             row = torch.tensor([article.prefix_ids + question.question_ids + one.token_ids])
             with torch.no_grad():
@@ -92,7 +94,7 @@ def test_first_tokens_are_drawn_as_often_as_the_model_says(make_model: Callable[
         drawn.update(sampler(expected.log().float().expand(50, -1), torch.arange(50)).tolist())
     distance = sum(abs(drawn[token] / 2000 - share) for token, share in enumerate(expected.tolist())) / 2
     assert distance < 0.12
-    found = generator(model, how=Decoding(1, 50, "sampling", seed=0)).generate(article)[0]
+    found = generator(model, how=Decoding(1, 50, "sampling", seed=0)).generate_all([article])[0][0]
     first = Sampler([row[0].tolist()], 50, 1.0, 1.0, 0)(expected.log().float().expand(50, -1), torch.arange(50))
     assert {one.token_ids[0] for one in found} == set(first.tolist())
 
