@@ -36,8 +36,9 @@ from kqa_lightning.errors import KQAError
 
 WAYS = ("deck", "batched", "continuous", "shared")
 # Rows (of shared: articles) answered together, of which the fastest is taken.
-BATCHES = {"batched": (1, 4, 16, 64), "continuous": (4, 16, 64), "shared": (16, 32)}
+BATCHES: dict[str, tuple[int, ...]] = {"batched": (1, 4, 16, 64), "continuous": (4, 16, 64), "shared": (16, 32)}
 DECK_TOKENS, WIDE_TOKENS = 100, 8
+QUICK_BATCH = 16
 LONGEST = 1200  # characters of an article
 
 
@@ -74,7 +75,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results: dict[str, dict[str, Measured]] = {}
     with tempfile.TemporaryDirectory(prefix="kqa-benchmark-") as scratch:
         for comparison in plan(options, Path(scratch)):
-            results[comparison.name] = measure(comparison, options.repetitions, Path(scratch))
+            results[comparison.name] = measure(comparison, options, Path(scratch))
             print(describe(comparison.name, results[comparison.name]), flush=True)
             if options.json:  # after each, so that what is measured is not lost
                 options.json.write_text(json.dumps(as_json(results), indent=1) + "\n", encoding="utf-8")
@@ -99,10 +100,19 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--deck-articles", type=count, default=4, help="the same for the deck's way")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="type of weights and arithmetic")
     parser.add_argument("--stop-strings", action="store_true", help="answers end with their line or a stop string too")
-    parser.add_argument("--quick", action="store_true", help="a few articles, twice")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="four articles, three times, in batches of 16 rows and not in the fastest: under fifteen minutes on two"
+        " idle cores, where all of it takes an hour or more",
+    )
     options = parser.parse(arguments)
     if options.quick:
-        options.articles, options.deck_articles, options.repetitions = min(options.articles, 8), 1, 2
+        options.articles, options.deck_articles, options.repetitions = (
+            min(options.articles, 4),
+            1,
+            min(options.repetitions, 3),
+        )
     return options
 
 
@@ -146,18 +156,19 @@ def read_adapters(named: Sequence[str]) -> dict[str, str]:
     return adapters
 
 
-def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:
+def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) -> dict[str, Measured]:
     """Let the ways take turns."""
+    sizes = dict.fromkeys(BATCHES, (QUICK_BATCH,)) if options.quick else BATCHES
     expected = reference(comparison, scratch)
     found = {way: Measured() for way in WAYS}
     workers: dict[str, Worker] = {}
     try:
         for way, one in found.items():
             with may_be_unavailable(way, one):
-                one.batch_size = fastest_batch(comparison, way, scratch)
+                one.batch_size = fastest_batch(comparison, way, sizes.get(way, (1,)), scratch)
                 workers[way] = start(way, comparison.job, one.batch_size, scratch)
                 workers[way].receive()  # ready
-        for _ in tqdm(range(repetitions), desc=comparison.name, unit="round"):
+        for _ in tqdm(range(options.repetitions), desc=comparison.name, unit="round"):
             for way, one in found.items():
                 if not one.unavailable:
                     with may_be_unavailable(way, one):
@@ -200,9 +211,8 @@ def reference(comparison: Comparison, scratch: Path) -> list[str]:
         worker.end()
 
 
-def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
-    """The size of batches at which a way is fastest, in one repetition."""
-    sizes = BATCHES.get(way, (1,))
+def fastest_batch(comparison: Comparison, way: str, sizes: Sequence[int], scratch: Path) -> int:
+    """The one of some sizes of batches at which a way is fastest, in one repetition."""
     if len(sizes) == 1:
         return sizes[0]
     speeds = dict.fromkeys(sizes, 0.0)

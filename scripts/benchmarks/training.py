@@ -37,7 +37,7 @@ from kqa_lightning.ensemble.text_tables import format_table
 
 WAYS = ("deck", "trl_best", "separate", "shared")
 TRL_WAYS = ("deck", "trl_best")
-ARTICLES_PER_STEP = 4
+ARTICLES_PER_STEP, QUICK_ARTICLES = 4, 2
 WIDE_TRL_ROWS = 2  # in a step
 BATCHES = (1, 4, 6, 12, 24)  # rows; those that divide a step, of which the fastest is taken
 HELD_OUT = 12  # articles
@@ -73,6 +73,10 @@ class Comparison:
     questions: int
     token_ratio: float
 
+    def packed_per_step(self, way: str) -> int:
+        """Packed rows in an optimizer step: articles, or questions where they have rows of their own."""
+        return self.jobs[way].rows_per_step // (self.questions if way == "shared" else 1)
+
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure everything asked for, and show it."""
@@ -81,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ratios: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="kqa-benchmark-") as scratch:
         for comparison in plan(options, Path(scratch)):
-            results[comparison.name] = measure(comparison, options.repetitions, Path(scratch))
+            results[comparison.name] = measure(comparison, options, Path(scratch))
             ratios[comparison.name] = comparison.token_ratio
             print(describe(comparison.name, results[comparison.name], comparison.token_ratio), flush=True)
             if options.json:  # after each, so that what is measured is not lost
@@ -98,10 +102,16 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("tiny-gemma2", "tiny-eeve", "tiny-nous", WIDE),
     )
     parser.add_argument("--steps", type=count, default=2, help="optimizer steps of a repetition; 1 on the wide base")
-    parser.add_argument("--quick", action="store_true", help="one step a repetition")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="steps of two articles, one a repetition, in batches of an article's questions and not in the fastest:"
+        " under fifteen minutes on two idle cores, where all of it takes an hour or more",
+    )
     options = parser.parse(arguments)
+    options.articles_per_step = ARTICLES_PER_STEP
     if options.quick:
-        options.steps = 1
+        options.steps, options.articles_per_step = 1, QUICK_ARTICLES
     return options
 
 
@@ -124,7 +134,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
         folder, prompt = str(scratch / "wide"), "gemma2"
         if not Path(folder).is_dir():
             make_wide_base(Path(folder), options.wide_tokenizer)
-    articles_per_step, steps = (1, 1) if is_wide else (ARTICLES_PER_STEP, options.steps)
+    articles_per_step, steps = (1, 1) if is_wide else (options.articles_per_step, options.steps)
     job = Job(
         folder,
         prompt,
@@ -180,17 +190,18 @@ def token_ratio(job: Job) -> float:
     return counts[0] / counts[1]
 
 
-def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:
+def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) -> dict[str, Measured]:
     """Let the ways take turns."""
     jobs = comparison.jobs
-    found = {way: Measured(batch_size=fastest_batch(comparison, way, scratch)) for way in WAYS}
+    choose = usual_batch if options.quick else fastest_batch
+    found = {way: Measured(batch_size=choose(comparison, way, scratch)) for way in WAYS}
     workers: dict[str, Worker] = {}
     try:
         for way, one in found.items():
             workers[way] = start(way, jobs[way], one.batch_size, scratch)
         for worker in workers.values():
             worker.receive()  # ready
-        for _ in tqdm(range(repetitions), desc=comparison.name, unit="round"):
+        for _ in tqdm(range(options.repetitions), desc=comparison.name, unit="round"):
             for way, worker in workers.items():
                 found[way].answers_per_second.append(_speed(worker.ask("go")))
         for way, worker in workers.items():
@@ -215,11 +226,16 @@ def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict
     return {name: {way: asdict(one) for way, one in ways.items()} for name, ways in results.items()}
 
 
+def usual_batch(comparison: Comparison, way: str, scratch: Path) -> int:
+    """The number of packed rows in a batch where none are tried: an article's questions, or of ours the whole step."""
+    per_step = comparison.packed_per_step(way)
+    return 1 if way == "deck" else per_step if way == "shared" else min(comparison.questions, per_step)
+
+
 def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
     """The number of packed rows in a batch at which a way is fastest, in one repetition."""
     job = comparison.jobs[way]
-    per_step = job.rows_per_step // (comparison.questions if way == "shared" else 1)
-    sizes = batch_sizes(per_step) if way != "deck" else [1]
+    sizes = batch_sizes(comparison.packed_per_step(way)) if way != "deck" else [1]
     if len(sizes) == 1:
         return sizes[0]
     speeds = dict.fromkeys(sizes, 0.0)

@@ -94,12 +94,20 @@ def _redirected(log: Path, target: Callable[..., None], connection: Connection, 
     with log.open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
-        try:
-            target(connection, *arguments)
-        except Exception as error:
-            traceback.print_exc()
-            sys.stderr.flush()
+        run(target, connection, *arguments)
+
+
+def run(target: Callable[..., None], connection: Connection, *arguments: Any) -> None:
+    """Run ``target``, and send why where it fails."""
+    try:
+        target(connection, *arguments)
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # the parent may have closed it
             connection.send(Failure(f"{type(error).__name__}: {error}"))
+    finally:
+        connection.close()
 
 
 def peak_mib() -> int:
