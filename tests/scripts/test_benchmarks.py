@@ -156,7 +156,7 @@ def test_what_training_came_to_is_told() -> None:
     one = training.Measured([3.0, 1.0, 2.0], [700], [1.25], batch_size=4, token_ratio=2.5, rows_per_step=8)
     ways = dict.fromkeys(training.WAYS, training.Measured([0.5], [900], [1.5])) | {"shared": one}
     (line,) = [line for line in training.describe("x/sample", ways, 2.5).splitlines() if line.startswith("shared")]
-    assert line.split() == "shared 2.00 1.00 to 3.00 1.0 times 700 1.250 4".split()
+    assert line.split() == ["shared", "2.00", "1.00", "to", "3.00", "1.0", "times", "700", "1.250", "4"]
     written = training.as_json({"x/sample": ways})["x/sample"]["shared"]
     assert written == {
         **{"answers_per_second": [3.0, 1.0, 2.0], "peak_mib": [700], "loss": [1.25]},
