@@ -108,11 +108,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse(arguments)
     if options.quick:
-        options.articles, options.deck_articles, options.repetitions = (
-            min(options.articles, 4),
-            1,
-            min(options.repetitions, 3),
-        )
+        options.articles, options.deck_articles = min(options.articles, 4), 1
+        options.repetitions = min(options.repetitions, 3)
     return options
 
 
@@ -175,7 +172,8 @@ def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) 
                         note(one, workers[way].ask(comparison.counts[way]), expected)
         for way, one in found.items():
             if not one.unavailable:
-                one.peak_mib.append(workers[way].ask(None))
+                with may_be_unavailable(way, one):
+                    one.peak_mib.append(workers[way].ask(None))
     finally:
         for worker in workers.values():
             worker.end()
@@ -191,6 +189,7 @@ def may_be_unavailable(way: str, one: Measured) -> Iterator[None]:
         if way != "continuous":
             raise
         one.unavailable = str(error).splitlines()[0]
+        one.answers_per_second.clear()  # half a measurement is none
 
 
 def note(one: Measured, answered: Answered, expected: Sequence[str]) -> None:
@@ -219,8 +218,9 @@ def fastest_batch(comparison: Comparison, way: str, sizes: Sequence[int], scratc
     for size in tqdm(sizes, desc=f"{comparison.name}, best batch of {way}", unit="batch"):
         worker = start(way, comparison.job, size, scratch)
         try:
-            worker.receive()
-            speeds[size] = _speed(worker.ask(comparison.counts[way]).piece)
+            with may_be_unavailable(way, Measured()):  # at this size; the others may do
+                worker.receive()
+                speeds[size] = _speed(worker.ask(comparison.counts[way]).piece)
         finally:
             worker.end()
     return max(sizes, key=lambda size: speeds[size])

@@ -216,10 +216,10 @@ def test_answering_from_end_to_end(
 
 
 def test_continuous_batching_may_fail_at_any_time_and_no_other_way() -> None:
-    one = answering.Measured()
+    one = answering.Measured(answers_per_second=[1.0])
     with answering.may_be_unavailable("continuous", one):
         raise WayFailed("it ran out of blocks\nand so on")
-    assert one.unavailable == "it ran out of blocks"
+    assert one.unavailable == "it ran out of blocks" and not one.answers_per_second
     with pytest.raises(WayFailed), answering.may_be_unavailable("shared", one):
         raise WayFailed("a fault")
 
