@@ -1,9 +1,11 @@
 """Draws how fast training goes, and what it costs."""
 
+import re
 import sys
 import time
 from collections import deque
 from dataclasses import astuple, dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -85,9 +87,23 @@ def peak_memory(device: torch.device) -> int:
     """Bytes: the most that was allocated on a GPU, or that the process had where there is none; 0 if not known."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device)
+    return _own_peak() if sys.platform == "linux" else _peak_usage()
+
+
+def _own_peak() -> int:
+    """Bytes, of this program alone: Linux carries what getrusage says from a parent into the program it starts."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    found = re.search(r"^VmHWM:\s*(\d+) kB$", status, re.MULTILINE)
+    return int(found[1]) * 1024 if found else _peak_usage()
+
+
+def _peak_usage() -> int:
     if sys.platform == "win32":
         return 0
     import resource
 
     most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024  # kibibytes on Linux
+    return most if sys.platform == "darwin" else most * 1024  # kibibytes elsewhere

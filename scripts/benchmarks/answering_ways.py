@@ -1,8 +1,11 @@
 """The ways to answer that the answering benchmark compares, each as what its child process runs.
 
-All have the same weights, token ids and end tokens. A way is a function from prompts to the ids it answers with.
+All have the same weights, token ids and ends of an answer, so that all decode the same tokens: up to an end token, and
+where the job says so up to the end of the line or a stop string. A way is a function from articles to the ids it
+answers their questions with.
 """
 
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,7 +15,13 @@ from typing import Any, cast
 import torch
 from benchmarks.training_ways import MAX_LENGTH, PROMPTS
 from benchmarks.workers import Piece, peak_mib
-from transformers import GenerationConfig, PreTrainedModel, TextGenerationPipeline
+from transformers import (
+    GenerationConfig,
+    PreTrainedModel,
+    StoppingCriteria,
+    StoppingCriteriaList,
+    TextGenerationPipeline,
+)
 
 from kqa_lightning import KQADataModule
 from kqa_lightning.data.answer_rules import ANSWER_RULES
@@ -21,7 +30,9 @@ from kqa_lightning.model.answering import AnswerGenerator, Decoding
 from kqa_lightning.model.answers import AnswerReader
 from kqa_lightning.model.attention import Attention
 from kqa_lightning.model.base import Precision, load_base_model
+from kqa_lightning.model.decoding import ShouldStop
 
+PAGE = 256  # tokens in a page of continuous batching's cache: its default
 Answers = list[tuple[int, ...]]
 Answering = Callable[[list[EncodedArticle]], Answers]
 
@@ -37,6 +48,7 @@ class Job:
         adapter: folder of an adapter, merged into the base; none for the base alone.
         max_new_tokens: most tokens of an answer.
         ends: whether the end token ends an answer; if not, all have ``max_new_tokens``.
+        stop_strings: whether the end of the line and the prompt's stop strings end an answer too, as in ``predict``.
         precision: of weights and arithmetic.
         threads: of the processor.
     """
@@ -47,6 +59,7 @@ class Job:
     adapter: str | None
     max_new_tokens: int
     ends: bool
+    stop_strings: bool
     precision: Precision
     threads: int
 
@@ -71,6 +84,10 @@ class Job:
             model = PeftModel.from_pretrained(model, self.adapter).merge_and_unload()
         return model.eval()
 
+    def is_over(self, encoder: PromptEncoder) -> ShouldStop | None:
+        """Whether ids end an answer by what they say; None where only the end token does."""
+        return AnswerReader(encoder, ANSWER_RULES).is_over if self.stop_strings and self.ends else None
+
     def generation(self, encoder: PromptEncoder) -> dict[str, Any]:
         """How transformers is to generate."""
         ends = list(encoder.end_ids) if self.ends else None
@@ -82,29 +99,38 @@ class Job:
         }
 
 
+@dataclass(frozen=True)
+class Answered:
+    """What a repetition did.
+
+    Attributes:
+        piece: how many answers in what time.
+        texts: the answers.
+        tokens: decoded for each of them, its end token among them.
+    """
+
+    piece: Piece
+    texts: list[str]
+    tokens: list[int]
+
+
 def answer(connection: Connection, job: Job, way: str, batch_size: int) -> None:
     """Answer the articles that the parent names, as often as it does.
 
     Args:
-        connection: to the parent. It sends how many of the articles to answer, and gets a Piece and the answers; or
-            None, and gets the peak memory in MiB. Where continuous batching cannot run, it sends why, not "ready".
+        connection: to the parent. It sends how many of the articles to answer, and gets what is Answered; or None, and
+            gets the peak memory in MiB.
         job: what to do.
         way: which of WAYS, or ``reference``: transformers' generate on one row.
-        batch_size: rows of a batch, where the way has batches of a fixed size.
+        batch_size: rows of a batch; of ``shared`` articles.
     """
     torch.set_num_threads(job.threads)
     encoder, articles = job.articles()
     model = job.model(ours=way == "shared")
     model.generation_config = GenerationConfig(**job.generation(encoder))
     answering = _MAKERS[way](model, encoder, job, batch_size)
-    try:
-        with torch.no_grad():
-            answering(articles[:1])  # warm
-    except Exception as error:
-        if way != "continuous":  # experimental, and may have something against this machine; what fails else is a fault
-            raise
-        connection.send(f"{type(error).__name__}: {error}")
-        return
+    with torch.no_grad():
+        answering(articles[:1])  # warm
     connection.send("ready")
     reader = AnswerReader(encoder, ANSWER_RULES)
     while (count := connection.recv()) is not None:
@@ -112,9 +138,44 @@ def answer(connection: Connection, job: Job, way: str, batch_size: int) -> None:
         with torch.no_grad():
             found = answering(articles[:count])
         seconds = time.perf_counter() - start
+        found = [up_to_end(ids, encoder, job) for ids in found]
         texts = [reader.clean(reader.raw(ids)) for ids in found]
-        connection.send((Piece(len(found), seconds), texts))
+        connection.send(Answered(Piece(len(found), seconds), texts, list(map(len, found))))
     connection.send(peak_mib())
+
+
+def up_to_end(ids: tuple[int, ...], encoder: PromptEncoder, job: Job) -> tuple[int, ...]:
+    """An answer without what fills it up in a batch whose other answers are longer."""
+    if not job.ends:
+        return ids
+    is_over = job.is_over(encoder)
+    for length in range(1, len(ids) + 1):
+        if ids[length - 1] in encoder.end_ids or (is_over is not None and is_over(ids[:length])):
+            return ids[:length]
+    return ids
+
+
+class AnswerIsOver(StoppingCriteria):
+    """Ends the rows of ``generate`` whose answers are over, as ``predict`` does.
+
+    Args:
+        is_over: called with the ids of an answer so far.
+        width: columns of the prompts.
+    """
+
+    def __init__(self, is_over: ShouldStop, width: int) -> None:
+        self._is_over, self._width = is_over, width
+
+    def __call__(self, input_ids: torch.Tensor, scores: torch.Tensor, **kwargs: Any) -> torch.Tensor:
+        """Which rows end, bool [rows]; one that has ended stays so, since what it says holds the end."""
+        rows = input_ids[:, self._width :].tolist()
+        return torch.tensor([self._is_over(ids) for ids in rows], device=input_ids.device)
+
+
+def stopping(job: Job, encoder: PromptEncoder, width: int) -> dict[str, Any]:
+    """What ``generate`` is given besides prompts of ``width`` tokens."""
+    is_over = job.is_over(encoder)
+    return {} if is_over is None else {"stopping_criteria": StoppingCriteriaList([AnswerIsOver(is_over, width)])}
 
 
 def prompts(articles: list[EncodedArticle]) -> Answers:
@@ -140,7 +201,8 @@ def deck(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size: i
         found = []
         for number, ids in enumerate(prompts(articles)):
             known[str(number)] = ids
-            (out,) = cast(list[dict[str, Any]], pipeline(str(number), return_tensors=True))
+            given = stopping(job, encoder, len(ids))
+            (out,) = cast(list[dict[str, Any]], pipeline(str(number), return_tensors=True, **given))
             found.append(tuple(out["generated_token_ids"][len(ids) :]))
         return found
 
@@ -160,8 +222,9 @@ def batched(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size
             padded = [[encoder.pad_id] * (width - len(rows[row])) + list(rows[row]) for row in group]
             seen = [[0] * (width - len(rows[row])) + [1] * len(rows[row]) for row in group]
             ids, mask = torch.tensor(padded, device=model.device), torch.tensor(seen, device=model.device)
-            out = cast(Any, model).generate(input_ids=ids, attention_mask=mask)[:, width:].tolist()
-            for row, answer_ids in zip(group, out, strict=True):
+            given = stopping(job, encoder, width)
+            out = cast(Any, model).generate(input_ids=ids, attention_mask=mask, **given)
+            for row, answer_ids in zip(group, out[:, width:].tolist(), strict=True):
                 found[row] = tuple(answer_ids)
         return found
 
@@ -169,12 +232,25 @@ def batched(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size
 
 
 def continuous(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size: int) -> Answering:
-    """transformers' continuous batching."""
+    """transformers' continuous batching.
+
+    Raises:
+        ValueError: it has no stop strings.
+    """
     from transformers import ContinuousBatchingConfig
+
+    if job.stop_strings and job.ends:
+        raise ValueError("continuous batching has no stop strings")
 
     def run(articles: list[EncodedArticle]) -> Answers:
         rows = [list(ids) for ids in prompts(articles)]
-        config = ContinuousBatchingConfig(max_batch_tokens=batch_size * 64, num_blocks=1024)
+        longest = max(map(len, rows)) + job.max_new_tokens
+        config = ContinuousBatchingConfig(  # on a CPU it does not find these out for itself
+            max_requests_per_batch=batch_size,
+            max_batch_tokens=max(longest, 64 * batch_size),  # a whole prompt, or 64 tokens of each row's
+            page_size=PAGE,
+            num_blocks=batch_size * math.ceil(longest / PAGE) + 1,  # room for so many of the longest rows
+        )
         out = cast(Any, model).generate_batch(rows, continuous_batching_config=config)
         by_prompt = {tuple(one.prompt_ids): tuple(one.generated_tokens) for one in out.values()}
         if any(one.error for one in out.values()) or len(out) < len(rows):
@@ -186,11 +262,9 @@ def continuous(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_s
 
 def shared(model: PreTrainedModel, encoder: PromptEncoder, job: Job, batch_size: int) -> Answering:
     """Ours: as ``predict`` answers, batch after batch of its size."""
-    stops = AnswerReader(encoder, ANSWER_RULES).is_over
     ends = encoder.end_ids if job.ends else ()
-    generator = AnswerGenerator(
-        model, ends, encoder.pad_id, Decoding(job.max_new_tokens), should_stop=stops if job.ends else None
-    )
+    decoding = Decoding(job.max_new_tokens)
+    generator = AnswerGenerator(model, ends, encoder.pad_id, decoding, should_stop=job.is_over(encoder))
 
     def run(articles: list[EncodedArticle]) -> Answers:
         return [

@@ -2,7 +2,7 @@
 
 import json
 import random
-from collections import Counter
+import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -15,7 +15,7 @@ WIDE_LAYERS, WIDE_WIDTH = 8, 320  # 95 million parameters, 82 million of them em
 
 
 def choose_articles(source: str, count: int, seed: int, longest: int) -> list[dict[str, str]]:
-    """The rows of some articles, all with as many questions as the table has most often.
+    """The rows of some articles, all with as many questions as one of the table has on average.
 
     Equally many, so that a batch of articles always holds as many answers.
 
@@ -51,8 +51,7 @@ def choose_articles(source: str, count: int, seed: int, longest: int) -> list[di
 
 def usual_count(articles: Mapping[str, Sequence[object]]) -> int:
     """The number of questions an article has on average, rounded."""
-    counts = Counter(map(len, articles.values()))
-    return round(sum(count * times for count, times in counts.items()) / sum(counts.values()))
+    return round(statistics.mean(map(len, articles.values())))
 
 
 def write_rows(path: Path, rows: Sequence[Mapping[str, str]]) -> None:

@@ -3,18 +3,23 @@
     python scripts/benchmarks/training.py --korquad KorQuAD_v1.0_dev.json --json training.json --plot training.png
     python scripts/benchmarks/training.py --quick
 
-Each way runs in a process of its own, from the same 4-bit base, adapters and token ids, with as many rows an
-optimizer step. In turns, each does a repetition while the others wait. Needs the extra ``benchmark``.
+Each way runs in a process of its own, from the same 4-bit base, adapters and token ids, and takes the same rows in
+each optimizer step, at the batch size that is fastest. In turns, each does a repetition while the others wait. On the
+wide base a repetition is one step: of an article with its questions for ours, of two of these questions for TRL's
+ways, for which more would take minutes; so held-out losses there are after unlike numbers of rows (``rows_trained``).
+Needs the extra ``benchmark``, TRL; ``trl_training.py`` says where it does more on a GPU than on a CPU.
 """
 
 import argparse
 import json
+import random
 import statistics
 import sys
 import tempfile
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from tqdm import tqdm
 
@@ -23,16 +28,20 @@ sys.path.insert(0, str(Path(__file__).parents[1]))  # benchmarks and charts are 
 from benchmarks.benchmark_data import choose_articles, make_wide_base, write_rows
 from benchmarks.charts import draw_speeds
 from benchmarks.options import WIDE, benchmark_parser, count
-from benchmarks.training_ways import Job, train_ours, train_trl
+from benchmarks.training_ways import Job, train_ours
+from benchmarks.trl_training import train_trl
 from benchmarks.workers import Piece, Worker
 from script_options import run_script
 
 from kqa_lightning.ensemble.text_tables import format_table
 
 WAYS = ("deck", "trl_best", "separate", "shared")
-ARTICLES_PER_STEP = 4
-BATCHES = {"trl_best": (1, 4, 16), "separate": (1, 4, 16), "shared": (1, 4)}  # rows, of which the fastest is taken
+TRL_WAYS = ("deck", "trl_best")
+ARTICLES_PER_STEP, QUICK_ARTICLES = 4, 2
+WIDE_TRL_ROWS = 2  # in a step
+BATCHES = (1, 4, 6, 12, 24)  # rows; those that divide a step, of which the fastest is taken
 HELD_OUT = 12  # articles
+LONGEST = 1200  # characters of an article
 
 
 @dataclass
@@ -43,6 +52,9 @@ class Measured:
     peak_mib: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     batch_size: int = 1
+    token_ratio: float = 1.0
+    rows_per_step: int = 0
+    rows_trained: int = 0
 
 
 @dataclass(frozen=True)
@@ -51,15 +63,19 @@ class Comparison:
 
     Attributes:
         name: BASE/TABLE, as in the result.
-        job: what all ways do.
+        jobs: what each way does.
         questions: of an article.
         token_ratio: tokens of separate rows to tokens of shared ones.
     """
 
     name: str
-    job: Job
+    jobs: dict[str, Job]
     questions: int
     token_ratio: float
+
+    def packed_per_step(self, way: str) -> int:
+        """Packed rows in an optimizer step: articles, or questions where they have rows of their own."""
+        return self.jobs[way].rows_per_step // (self.questions if way == "shared" else 1)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -69,7 +85,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     ratios: dict[str, float] = {}
     with tempfile.TemporaryDirectory(prefix="kqa-benchmark-") as scratch:
         for comparison in plan(options, Path(scratch)):
-            results[comparison.name] = measure(comparison, options.repetitions, Path(scratch))
+            results[comparison.name] = measure(comparison, options, Path(scratch))
             ratios[comparison.name] = comparison.token_ratio
             print(describe(comparison.name, results[comparison.name], comparison.token_ratio), flush=True)
             if options.json:  # after each, so that what is measured is not lost
@@ -85,11 +101,17 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "Compare ways to train: TRL's, as the deck used it and at its best, and ours.",
         ("tiny-gemma2", "tiny-eeve", "tiny-nous", WIDE),
     )
-    parser.add_argument("--steps", type=count, default=2, help="optimizer steps a repetition takes")
-    parser.add_argument("--quick", action="store_true", help="one step a repetition")
+    parser.add_argument("--steps", type=count, default=2, help="optimizer steps of a repetition; 1 on the wide base")
+    parser.add_argument(
+        "--quick",
+        action="store_true",
+        help="steps of two articles, one a repetition, in batches of an article's questions and not in the fastest:"
+        " under fifteen minutes on two idle cores, where all of it takes an hour or more",
+    )
     options = parser.parse(arguments)
+    options.articles_per_step = ARTICLES_PER_STEP
     if options.quick:
-        options.steps = 1
+        options.steps, options.articles_per_step = 1, QUICK_ARTICLES
     return options
 
 
@@ -112,19 +134,50 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
         folder, prompt = str(scratch / "wide"), "gemma2"
         if not Path(folder).is_dir():
             make_wide_base(Path(folder), options.wide_tokenizer)
-    # TRL takes two rows of the wide base a step: more would take minutes.
-    articles_per_step = 1 if is_wide else ARTICLES_PER_STEP
-    steps = (options.repetitions * options.steps) + 2
-    rows = choose_articles(source, HELD_OUT + steps * articles_per_step, seed=0, longest=1200)
-    questions = sum(row["context"] == rows[0]["context"] for row in rows)
-    paths = [scratch / f"{base}-{table}-{part}.jsonl" for part in ("train", "held-out")]
-    write_rows(paths[0], rows[HELD_OUT * questions :])
-    write_rows(paths[1], rows[: HELD_OUT * questions])
-    per_step = articles_per_step * questions
+    articles_per_step, steps = (1, 1) if is_wide else (options.articles_per_step, options.steps)
     job = Job(
-        folder, prompt, str(paths[0]), str(paths[1]), per_step, options.steps * per_step, per_step, options.threads
+        folder,
+        prompt,
+        "",
+        str(scratch / f"{base}-{table}-held-out.jsonl"),
+        0,
+        steps,
+        options.repetitions,
+        options.threads,
     )
-    return Comparison(f"{base}/{table}", job, questions, token_ratio(job))
+    rows = choose_articles(source, HELD_OUT + job.steps * articles_per_step, seed=0, longest=LONGEST)
+    questions = sum(row["context"] == rows[0]["context"] for row in rows)
+    write_rows(Path(job.held_out_path), rows[: HELD_OUT * questions])
+    training = step_order(rows[HELD_OUT * questions :], questions, articles_per_step)
+
+    def job_of(asked: int) -> Job:
+        """Train on so many questions of an article."""
+        path = scratch / f"{base}-{table}-train-{asked}.jsonl"
+        write_rows(path, [row for place, row in enumerate(training) if place % questions < asked])
+        return replace(job, train_path=str(path), rows_per_step=articles_per_step * asked)
+
+    ours = job_of(questions)
+    trl = job_of(min(WIDE_TRL_ROWS, questions)) if is_wide else ours
+    jobs = {way: trl if way in TRL_WAYS else ours for way in WAYS}
+    return Comparison(f"{base}/{table}", jobs, questions, token_ratio(ours))
+
+
+def step_order(rows: list[dict[str, str]], questions: int, articles_per_step: int) -> list[dict[str, str]]:
+    """The rows of the first optimizer step, of the second, and so on.
+
+    Articles of like length share a step, so that little of it is padding, whatever a way's batches; steps of short
+    and of long articles come in random order.
+
+    Args:
+        rows: article by article.
+        questions: rows of an article.
+        articles_per_step: articles of a step.
+    """
+    articles = [rows[start : start + questions] for start in range(0, len(rows), questions)]
+    articles.sort(key=lambda article: len(article[0]["context"]))
+    steps = [articles[start : start + articles_per_step] for start in range(0, len(articles), articles_per_step)]
+    random.Random(0).shuffle(steps)
+    return [row for step in steps for article in step for row in article]
 
 
 def token_ratio(job: Job) -> float:
@@ -137,41 +190,52 @@ def token_ratio(job: Job) -> float:
     return counts[0] / counts[1]
 
 
-def measure(comparison: Comparison, repetitions: int, scratch: Path) -> dict[str, Measured]:
+def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) -> dict[str, Measured]:
     """Let the ways take turns."""
-    sizes = {way: fastest_batch(comparison, way, scratch) for way in WAYS}
-    workers = {way: start(way, comparison.job, sizes[way], scratch) for way in WAYS}
-    found = {way: Measured(batch_size=sizes[way]) for way in WAYS}
+    jobs = comparison.jobs
+    choose = usual_batch if options.quick else fastest_batch
+    found = {way: Measured(batch_size=choose(comparison, way, scratch)) for way in WAYS}
+    workers: dict[str, Worker] = {}
     try:
+        for way, one in found.items():
+            workers[way] = start(way, jobs[way], one.batch_size, scratch)
         for worker in workers.values():
             worker.receive()  # ready
-        for _ in tqdm(range(repetitions), desc=comparison.name, unit="round"):
+        for _ in tqdm(range(options.repetitions), desc=comparison.name, unit="round"):
             for way, worker in workers.items():
                 found[way].answers_per_second.append(_speed(worker.ask("go")))
         for way, worker in workers.items():
-            peak, loss = worker.ask("end")
-            found[way].peak_mib.append(peak)
-            found[way].loss.append(round(loss, 4))
+            one = found[way]
+            peak, loss, one.rows_trained = worker.ask("end")
+            one.peak_mib.append(peak)
+            one.loss.append(round(loss, 4))
+            one.rows_per_step = jobs[way].rows_per_step
+            one.token_ratio = round(comparison.token_ratio, 3) if way == "shared" else 1.0
     finally:
         for worker in workers.values():
             worker.end()
     return found
 
 
-def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict[str, list[float]]]]:
-    """What is written: of each comparison and way its speeds, peak memory and loss."""
-    names = ("answers_per_second", "peak_mib", "loss")
-    return {
-        name: {way: {key: getattr(one, key) for key in names} for way, one in ways.items()}
-        for name, ways in results.items()
-    }
+def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict[str, Any]]]:
+    """What is written of each comparison and way.
+
+    ``answers_per_second`` (of each repetition), ``peak_mib`` and ``loss`` are lists; ``batch_size`` is the packed rows
+    of a batch, ``token_ratio`` the tokens of separate rows to those that the way computes.
+    """
+    return {name: {way: asdict(one) for way, one in ways.items()} for name, ways in results.items()}
+
+
+def usual_batch(comparison: Comparison, way: str, scratch: Path) -> int:
+    """The number of packed rows in a batch where none are tried: an article's questions, or of ours the whole step."""
+    per_step = comparison.packed_per_step(way)
+    return 1 if way == "deck" else per_step if way == "shared" else min(comparison.questions, per_step)
 
 
 def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
-    """The number of rows in a batch at which a way is fastest, in one repetition."""
-    job = comparison.job
-    most = job.rows_per_step // (comparison.questions if way == "shared" else 1)
-    sizes = sorted({min(size, most) for size in BATCHES.get(way, (1,))})
+    """The number of packed rows in a batch at which a way is fastest, in one repetition."""
+    job = comparison.jobs[way]
+    sizes = batch_sizes(comparison.packed_per_step(way)) if way != "deck" else [1]
     if len(sizes) == 1:
         return sizes[0]
     speeds = dict.fromkeys(sizes, 0.0)
@@ -183,6 +247,11 @@ def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
         finally:
             worker.end()
     return max(speeds, key=lambda size: speeds[size])
+
+
+def batch_sizes(per_step: int) -> list[int]:
+    """The batch sizes to try: those that divide a step of so many rows, the whole step among them."""
+    return sorted({size for size in (*BATCHES, per_step) if per_step % size == 0})
 
 
 def start(way: str, job: Job, batch_size: int, scratch: Path) -> Worker:

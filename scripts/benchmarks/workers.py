@@ -1,13 +1,17 @@
 """Ways to do the same work, each in a child process of its own that does a piece of it when it is told to."""
 
+import contextlib
 import multiprocessing
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
+
+from kqa_lightning.errors import KQAError
 
 
 @dataclass(frozen=True)
@@ -21,6 +25,17 @@ class Piece:
 
     answers: int
     seconds: float
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a child ends before it was told to."""
+
+    reason: str
+
+
+class WayFailed(KQAError):
+    """A child ended before it was told to."""
 
 
 class Worker:
@@ -49,20 +64,22 @@ class Worker:
         """The child's next message.
 
         Raises:
-            SystemExit: the child has ended, with what it printed last.
+            WayFailed: the child has ended, with what it printed last.
         """
         try:
-            return self._connection.recv()
-        except EOFError:
+            message = self._connection.recv()
+        except (EOFError, ConnectionResetError):
             self._process.join()
-            tail = "\n".join(self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:])
-            raise SystemExit(
-                f"error: the way {self.name} ended with status {self._process.exitcode}:\n{tail}"
-            ) from None
+            message = Failure(f"it ended with status {self._process.exitcode}")
+        if not isinstance(message, Failure):
+            return message
+        tail = self._log.read_text(encoding="utf-8", errors="replace").splitlines()[-15:]
+        raise WayFailed("\n".join([f"the way {self.name} failed: {message.reason}", *tail]))
 
     def ask(self, message: Any) -> Any:
         """Send a message and wait for the answer."""
-        self._connection.send(message)
+        with contextlib.suppress(BrokenPipeError):  # what the child sent before it ended says more
+            self._connection.send(message)
         return self.receive()
 
     def end(self) -> None:
@@ -77,7 +94,20 @@ def _redirected(log: Path, target: Callable[..., None], connection: Connection, 
     with log.open("w", encoding="utf-8") as file:
         os.dup2(file.fileno(), sys.stdout.fileno())
         os.dup2(file.fileno(), sys.stderr.fileno())
+        run(target, connection, *arguments)
+
+
+def run(target: Callable[..., None], connection: Connection, *arguments: Any) -> None:
+    """Run ``target``, and send why where it fails."""
+    try:
         target(connection, *arguments)
+    except Exception as error:
+        traceback.print_exc()
+        sys.stderr.flush()
+        with contextlib.suppress(OSError):  # the parent may have closed it
+            connection.send(Failure(f"{type(error).__name__}: {error}"))
+    finally:
+        connection.close()
 
 
 def peak_mib() -> int:

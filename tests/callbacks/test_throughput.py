@@ -1,5 +1,7 @@
 """The figures of the curves are those of the batches."""
 
+import subprocess
+import sys
 from collections import deque
 from pathlib import Path
 
@@ -52,3 +54,11 @@ def test_peak_memory_holds_what_was_allocated() -> None:
     after = peak_memory(torch.device("cpu"))
     assert after >= before
     assert after > held.nbytes
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="peak memory is not known there")
+def test_peak_memory_is_not_that_of_the_program_that_started_this_one() -> None:
+    fat = torch.ones(2**28 + 2**27)  # 1.5 GiB
+    child = "import torch; from callbacks.throughput import peak_memory; print(peak_memory(torch.device('cpu')))"
+    said = subprocess.run([sys.executable, "-c", child], capture_output=True, text=True, check=True).stdout
+    assert 2**26 < int(said) < fat.nbytes
