@@ -5,8 +5,8 @@
 
 Each way runs in a process of its own, with the same weights in fp32 and the same token ids, and decodes the same
 tokens: an answer ends with an end token or has 100 tokens, and with ``--stop-strings`` it ends with its line too, as in
-``predict``. In turns, each answers the same questions while the others wait; the deck's way answers the first of them,
-as it is slow. On the wide base, whose random weights never stop, every answer has exactly 8 tokens.
+``predict``. In turns, each answers the same questions while the others wait. On the wide base, whose random weights
+never stop, every answer has exactly 8 tokens.
 """
 
 import argparse
@@ -61,12 +61,12 @@ class Comparison:
     Attributes:
         name: BASE/TABLE, as in the result.
         job: what all ways do.
-        counts: of each way, how many articles it answers.
+        articles: how many there are, the questions of all of which are answered in a repetition.
     """
 
     name: str
     job: Job
-    counts: dict[str, int]
+    articles: int
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -97,7 +97,6 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--adapters", nargs="*", default=[], metavar="BASE=FOLDER", help="adapters of bases, such as runs/x/adapter"
     )
     parser.add_argument("--articles", type=count, default=32, help="to answer the questions of in a repetition")
-    parser.add_argument("--deck-articles", type=count, default=4, help="the same for the deck's way")
     parser.add_argument("--precision", choices=("fp32", "bf16"), default="fp32", help="type of weights and arithmetic")
     parser.add_argument("--stop-strings", action="store_true", help="answers end with their line or a stop string too")
     parser.add_argument(
@@ -108,7 +107,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     options = parser.parse(arguments)
     if options.quick:
-        options.articles, options.deck_articles = min(options.articles, 4), 1
+        options.articles = min(options.articles, 4)
         options.repetitions = min(options.repetitions, 3)
     return options
 
@@ -119,7 +118,6 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
     table, source = ("korquad", options.korquad) if options.korquad else ("sample", "sample")
     path = scratch / f"{table}.jsonl"
     write_rows(path, choose_articles(source, options.articles, seed=0, longest=LONGEST))
-    counts = {way: options.deck_articles if way == "deck" else options.articles for way in WAYS}
     found = []
     for base in options.bases:
         is_wide = base == WIDE
@@ -134,7 +132,7 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
             *(folder, prompt, str(path), adapters.get(base), tokens, not is_wide),
             *(options.stop_strings, options.precision, options.threads),
         )
-        found.append(Comparison(f"{base}/{table}", job, counts))
+        found.append(Comparison(f"{base}/{table}", job, options.articles))
     return found
 
 
@@ -169,7 +167,7 @@ def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) 
             for way, one in found.items():
                 if not one.unavailable:
                     with may_be_unavailable(way, one):
-                        note(one, workers[way].ask(comparison.counts[way]), expected)
+                        note(one, workers[way].ask(comparison.articles), expected)
         for way, one in found.items():
             if not one.unavailable:
                 with may_be_unavailable(way, one):
@@ -205,7 +203,7 @@ def reference(comparison: Comparison, scratch: Path) -> list[str]:
     worker = start("reference", comparison.job, 1, scratch)
     try:
         worker.receive()
-        return list(worker.ask(max(comparison.counts.values())).texts)
+        return list(worker.ask(comparison.articles).texts)
     finally:
         worker.end()
 
@@ -220,7 +218,7 @@ def fastest_batch(comparison: Comparison, way: str, sizes: Sequence[int], scratc
         try:
             with may_be_unavailable(way, Measured()):  # at this size; the others may do
                 worker.receive()
-                speeds[size] = _speed(worker.ask(comparison.counts[way]).piece)
+                speeds[size] = _speed(worker.ask(comparison.articles).piece)
         finally:
             worker.end()
     return max(sizes, key=lambda size: speeds[size])
