@@ -6,8 +6,10 @@ characters; a pair that few sentences have says more about where to look than on
 
 import math
 import re
+from bisect import bisect_right
 from collections import Counter
 from functools import lru_cache
+from itertools import accumulate
 
 from kqa_lightning.metrics.functional import normalize_answer
 
@@ -29,6 +31,18 @@ class Article:
         self.pairs = [_pairs(sentence) for sentence in self.spaced]
         holders = Counter(pair for pairs in self.pairs for pair in pairs)
         self.rarity = {pair: math.log((1 + len(self.pairs)) / count) for pair, count in holders.items()}
+        self._whole = "\n".join(self.sentences)  # no answer has a line break once it is normalised
+        self._ends = list(accumulate(len(sentence) + 1 for sentence in self.sentences))
+
+    def holding(self, text: str) -> dict[int, int]:
+        """The sentences that a text without spaces stands in, first to last, and how often it does."""
+        found: dict[int, int] = {}
+        start = self._whole.find(text)
+        while start >= 0:
+            place = bisect_right(self._ends, start)
+            found[place] = found.get(place, 0) + 1
+            start = self._whole.find(text, start + len(text))
+        return found
 
 
 class Clues:
@@ -46,6 +60,8 @@ class Clues:
         self._asked = {pair for pair in _pairs(normalized) if pair in self._article.rarity}
         total = self._weight(self._asked) or 1.0
         self._nearness = [self._weight(self._asked & pairs) / total for pairs in self._article.pairs]
+        self._nearest_first = sorted(range(len(self._nearness)), key=self._nearness.__getitem__, reverse=True)
+        self._landmarks: dict[int, list[tuple[float, str, int]]] = {}
 
     def of(self, answer: str) -> list[float]:
         """The clues to one normalised answer, in the order of `CLUES`; NaN for those of an answer that is not there.
@@ -57,20 +73,20 @@ class Clues:
         """
         text = answer.replace(" ", "")
         in_question = float(bool(text) and text in self._question)
-        counts = [sentence.count(text) for sentence in self._article.sentences] if text else []
-        holding = [place for place, count in enumerate(counts) if count]
+        article, nearness = self._article, self._nearness
+        holding = article.holding(text) if text else {}
         if not holding:
             return [in_question, 0.0, 0.0, 0.0, *[math.nan] * 4]
-        best = max(holding, key=self._nearness.__getitem__)
-        others = [nearness for count, nearness in zip(counts, self._nearness, strict=True) if not count]
+        best = max(holding, key=nearness.__getitem__)
+        other = next((nearness[place] for place in self._nearest_first if place not in holding), 0.0)
         return [
             in_question,
             1.0,
-            float(any(_starts_word(answer, self._article.spaced[place]) for place in holding)),
-            float(sum(counts)),
-            best / len(counts),
-            self._nearness[best],
-            self._nearness[best] - max(others, default=0.0),
+            float(any(_starts_word(answer, article.spaced[place]) for place in holding)),
+            float(sum(holding.values())),
+            best / len(nearness),
+            nearness[best],
+            nearness[best] - other,
             self._distance(text, best),
         ]
 
@@ -79,13 +95,28 @@ class Clues:
         return math.fsum(self._article.rarity[pair] for pair in pairs)
 
     def _distance(self, text: str, place: int) -> float:
-        sentence = self._article.sentences[place]
-        known = [pair for pair in self._asked & self._article.pairs[place] if pair not in text]
-        if not known:
+        if place not in self._landmarks:
+            self._landmarks[place] = self._landmarks_of(place)
+        spots: list[int] = []
+        most = 0.0
+        for rarity, pair, spot in self._landmarks[place]:
+            if spots and rarity < most:
+                break
+            if pair not in text:
+                spots.append(spot)
+                most = rarity
+        if not spots:
             return math.nan
-        most = max(self._article.rarity[pair] for pair in known)
-        spots = [sentence.find(pair) for pair in known if self._article.rarity[pair] == most]
-        return float(min(abs(start - spot) for start in _starts(text, sentence) for spot in spots))
+        starts = _starts(text, self._article.sentences[place])
+        return float(min(abs(start - spot) for start in starts for spot in spots))
+
+    def _landmarks_of(self, place: int) -> list[tuple[float, str, int]]:
+        """What a sentence has of the question, rarest first: how rare, the pair, where it is first."""
+        article = self._article
+        pairs = self._asked & article.pairs[place]
+        return sorted(
+            ((article.rarity[pair], pair, article.sentences[place].find(pair)) for pair in pairs), reverse=True
+        )
 
 
 def _starts_word(answer: str, spaced: str) -> bool:
