@@ -87,14 +87,15 @@ def test_a_fit_learns_and_scores_what_one_process_does(runs: SmallRuns, odd: Pat
     assert errors.count("best val/char_f1") == 1
 
 
+@pytest.mark.parametrize(("command", "part"), [("test", "test"), ("validate", "val")])
 def test_a_part_with_fewer_batches_than_processes_is_scored(
-    runs: SmallRuns, fitted: Path, capsys: pytest.CaptureFixture[str]
+    runs: SmallRuns, fitted: Path, command: str, part: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     best = ("--ckpt_path", str(fitted / "checkpoints/best.ckpt"))
-    assert runs("test", "test-one", *best) == 0
-    alone = [line for line in capsys.readouterr().out.splitlines() if line.startswith("test/")]
-    output, _ = forked(runs, "test", "test-two", *best)
-    assert [line for line in output.splitlines() if line.startswith("test/")] == alone
+    assert runs(command, f"{command}-one", *best) == 0
+    alone = [line for line in capsys.readouterr().out.splitlines() if line.startswith(f"{part}/")]
+    output, _ = forked(runs, command, f"{command}-two", *best)
+    assert [line for line in output.splitlines() if line.startswith(f"{part}/")] == alone
     assert len(alone) == 1
 
 
