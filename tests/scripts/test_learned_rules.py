@@ -207,7 +207,7 @@ WRONG = {
         ["--oof", "a=a_oof.jsonl", "b=b_oof.jsonl", *OOF[4:], *STACKING],
         "--oof has the models a, b, and those to combine are a, b, c: what is learned from some models",
     ),
-    "unknown model": (["--oof", "solar=a_oof.jsonl", *OOF[2:]], "--oof has the models solar, b, a"),
+    "unknown model": (["--oof", "solar=c_oof.jsonl", *OOF[2:]], "--oof has the models solar, b, a"),
     "model given twice": ([*OOF, "--oof", "a=a.jsonl"], "--oof 'a=a.jsonl': the name 'a' is given twice"),
     "no name": (["--oof", "a_oof.jsonl", *OOF[2:]], "--oof 'a_oof.jsonl': prediction files are given as NAME=FILE"),
     "missing file": (["--oof", "c=none.jsonl", *OOF[2:], *STACKING], "none.jsonl: there is no such file"),
@@ -216,9 +216,10 @@ WRONG = {
     "broken file": (["--oof", "c=broken.jsonl", *OOF[2:], *STACKING], "broken.jsonl: broken JSON"),
     "a file to combine": (["--oof", "c=c.jsonl", *OOF[2:]], "--oof c=c.jsonl: that is also a file to combine"),
     "a copy of a file to combine": (["--oof", "c=copy.jsonl", *OOF[2:]], "--oof c=copy.jsonl: that is also a file"),
-    "a file for two models": (
-        ["--oof", "c=a_oof.jsonl", *OOF[2:]],
-        "--oof a=a_oof.jsonl: the same as c=a_oof.jsonl; each model needs its own answers",
+    "a file for two models": (["--oof", "c=a_oof.jsonl", *OOF[2:]], "'a=a_oof.jsonl': that is the file of 'c'"),
+    "copies for two models": (
+        ["--oof", "c=a_copy.jsonl", *OOF[2:]],
+        "--oof a=a_oof.jsonl: the same as c=a_copy.jsonl; each model needs its own answers",
     ),
     "the very questions": (
         [*SAME, "--oof-gold", "test.csv", *STACKING],
@@ -259,6 +260,7 @@ def test_wrong_input(folder: Path, arguments: list[str], message: str, capsys: p
     Path("twice.jsonl").write_text('{"id": "1", "candidates": [{"answer": "x"}]}\n' * 2, encoding="utf-8")
     Path("broken.jsonl").write_text('{"id": "1"', encoding="utf-8")
     Path("copy.jsonl").write_bytes(Path("c.jsonl").read_bytes())
+    Path("a_copy.jsonl").write_bytes(Path("a_oof.jsonl").read_bytes())
     for name in MODELS:  # other answers to the questions that are combined
         answers = Path(f"{name}.jsonl").read_text(encoding="utf-8")
         Path(f"{name}_same.jsonl").write_text(answers.replace("가", "파"), encoding="utf-8")
