@@ -158,6 +158,8 @@ def test_a_csv_is_not_exchanged_for_the_file_beside_it(folder: Path, capsys: pyt
         csv.writer(file).writerows([("id", "answer"), *((row["id"], "모름") for row in rows)])
     assert main(["a=a.csv", *PREDICTIONS[1:], "--gold", "test.csv"]) == 0
     assert "model a 0.00 [0.00, 0.00]" in " ".join(capsys.readouterr().out.split())
+    assert main(["a=a.csv", *PREDICTIONS[1:], *OOF, "--strategy", "weighted", "--output", "out.csv"]) == 0
+    assert "\nlog-probabilities of a are in --oof or in what is combined, not in both" in capsys.readouterr().out
 
 
 def test_without_scikit_learn(folder: Path) -> None:
