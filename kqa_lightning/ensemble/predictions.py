@@ -93,10 +93,10 @@ def check_output(output: Path, inputs: Sequence[Path], flag: str = "--output") -
     try:
         if output.exists() and not output.is_file():
             raise KQAError(f"{flag} {output}: that is not a file")
-        if output.exists() and any(source.exists() and output.samefile(source) for source in inputs):
-            raise KQAError(f"{flag} {output}: that is an input; name another file")
     except OSError as error:  # a name that is too long, for one
         raise KQAError(f"{flag} {output}: cannot be written ({error.strerror or error})") from error
+    if output.exists() and any(source.exists() and output.samefile(source) for source in inputs):
+        raise KQAError(f"{flag} {output}: that is an input; name another file")
 
 
 def write_predictions(output: Path, answers: Mapping[str, str]) -> None:

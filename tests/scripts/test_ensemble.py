@@ -133,6 +133,7 @@ def test_a_second_run_replaces_the_first(folder: Path) -> None:
 
 WRONG = {
     "missing file": ([*THREE[:2], "eeve=none.csv"], "none.csv: there is no such file"),
+    "no name of a file": ([*THREE, f"x={'x' * 300}.csv"], "File name too long: 'xxx"),
     "missing column": ([*THREE, "x=headless.csv"], "headless.csv has no column 'id' and no column 'answer'"),
     "columns found": ([*THREE, "x=headless.csv"], "found: 'Q1', '25명'"),
     "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: duplicate id: row 2 (Q1 of row 1)"),

@@ -213,6 +213,7 @@ WRONG = {
     "model given twice": ([*OOF, "--oof", "a=a.jsonl"], "--oof 'a=a.jsonl': the name 'a' is given twice"),
     "no name": (["--oof", "a_oof.jsonl", *OOF[2:]], "--oof 'a_oof.jsonl': prediction files are given as NAME=FILE"),
     "missing file": (["--oof", "c=none.jsonl", *OOF[2:], *STACKING], "none.jsonl: there is no such file"),
+    "no name of a file": (["--oof", f"c={'x' * 300}.jsonl", *OOF[2:], *STACKING], "File name too long: 'xxx"),
     "different ids": (["--oof", "c=fewer.jsonl", *OOF[2:], *STACKING], "answer different questions; only in a_oof"),
     "repeated ids": (["--oof", "c=twice.jsonl", *OOF[2:], *STACKING], "twice.jsonl: duplicate id: row 2 (1 of row 1)"),
     "broken file": (["--oof", "c=broken.jsonl", *OOF[2:], *STACKING], "broken.jsonl: broken JSON"),
