@@ -34,7 +34,7 @@ def test_which_column_has_the_answers_is_not_guessed(tmp_path: Path) -> None:
     path = tmp_path / "a.csv"
     path.write_text("id,context,answer,answers\n1,글,가,나\n", encoding="utf-8")
     with pytest.raises(
-        KQAError, match=r"^--gold .*a.csv has the columns 'answer' and 'answers'; leave one of them out$"
+        KQAError, match=r"^--gold .*a.csv: both 'answer' and 'answers', of which one is to be left out: ro"
     ):
         read_questions("--gold", str(path), GOLD)
     assert list(read_questions("--table", str(path), ARTICLE)) == ["1"]
