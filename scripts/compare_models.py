@@ -7,7 +7,7 @@
 
 import argparse
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 from script_options import ScriptParser, run_script, tolerate_any_terminal
@@ -17,7 +17,7 @@ from kqa_lightning.ensemble.charts import check_chart_format, draw_scores
 from kqa_lightning.ensemble.evaluation import EnsembleScores, Score, mark
 from kqa_lightning.ensemble.gold import read_gold
 from kqa_lightning.ensemble.predictions import check_output, parse_sources
-from kqa_lightning.ensemble.strategies import combine, make_strategies
+from kqa_lightning.ensemble.strategies import VOTING, combine, make_strategies
 from kqa_lightning.ensemble.summary import ORACLE
 from kqa_lightning.ensemble.text_tables import format_table
 from kqa_lightning.errors import KQAError
@@ -43,6 +43,7 @@ def make_parser() -> ScriptParser:
         parser.add_argument(
             flag,
             nargs="+",
+            action="extend",
             default=[],
             metavar="NAME=FILE",
             help=f"{kind}: CSV files with the columns id and answer, or predictions.jsonl",
@@ -64,12 +65,21 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     return options
 
 
+def check_names(models: Collection[str], submissions: Mapping[str, Path]) -> None:
+    """Refuse a submission by the name of something else that is drawn."""
+    drawn = {*models, *(VOTING if len(models) > 1 else ())}
+    for name, path in submissions.items():
+        if name in drawn:
+            raise KQAError(f"--ensemble {name}={path}: {name} is drawn already; give the submission another name")
+
+
 def run(arguments: Sequence[str] | None) -> None:
     """Read and check everything, then draw, then print."""
     options = parse(arguments)
     before = parse_sources(options.before, flag="--before", least=0)
     after = parse_sources(options.after, flag="--after", least=0)
     submissions = parse_sources(options.ensemble, flag="--ensemble", least=0)
+    check_names(after, submissions)
     inputs = [*before.values(), *after.values(), *submissions.values(), Path(options.gold)]
     check_chart_format(options.output)
     check_output(options.output, inputs)

@@ -14,6 +14,7 @@ What weighted and stacking learn, they learn from predictions on questions that 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from learned_rules import add_options, check_options, learned_rules
@@ -121,8 +122,9 @@ def read_tables(
         table = read_questions("--gold", options.gold, GOLD)
         gold = gold_answers(table, questions, options.gold)
     if options.table:
-        table = read_questions("--table", options.table, ARTICLE)
-        check_articles(table, questions, options.table)
+        named = read_questions("--table", options.table, ARTICLE)
+        check_articles(named, questions, options.table)
+        table = {one: replace(row, question=row.question or table.get(one, row).question) for one, row in named.items()}
     return table, gold
 
 

@@ -141,6 +141,7 @@ def learned_rules(
     learned_from = learning.read_out_of_fold(options.sources, options.gold) if options.sources else None
     if learned_from:
         learning.check_unseen(learned_from, pool.questions, table)
+        notes += learning.describe_unlike(learned_from, pool)
     if "weighted" in options.names:
         strategy = Weighted(options.weights or {})
         if learned_from:

@@ -19,6 +19,7 @@ from kqa_lightning.data.readers import open_file
 from kqa_lightning.ensemble.tables import Ids, read_answers
 
 _ROUNDING = 1e-3  # by how much a log-probability may miss 0
+_LEAST = -1e30  # and how far below it one may lie; the lowest float32 is -3.4e38
 
 
 @dataclass
@@ -115,8 +116,8 @@ def _score(candidate: Mapping[str, Any], name: str) -> float:
         raise ValueError(f"{name} is beyond all bounds") from None
     if number > _ROUNDING:
         raise ValueError(f"{name} is above 0, which no log-probability is")
-    # Minus infinity, which an answer of probability zero would have, is no figure to reckon with.
-    return number if math.isfinite(number) else math.nan
+    # Minus infinity, which an answer of probability zero would have, and what stands for it are no figures.
+    return number if number > _LEAST else math.nan
 
 
 def _has_half_a_pair(value: Any) -> bool:

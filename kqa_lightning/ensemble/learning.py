@@ -5,6 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
 from kqa_lightning.ensemble.evaluation import mark_hypotheses
@@ -88,6 +90,17 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
         raise KQAError(f"--oof has articles of the questions that are to be combined, {first_few(asked)}: {remedy}")
 
 
+def describe_unlike(learned_from: OutOfFold, pool: CandidatePool) -> list[str]:
+    """A line on models that have log-probabilities to learn from and none to choose by, or the other way."""
+    learned, given = _scored(learned_from.hypotheses.pool), _scored(pool)
+    if not (unlike := [name for name in pool.models if (name in learned) != (name in given)]):
+        return []
+    return [
+        f"log-probabilities of {', '.join(unlike)} are in --oof or in what is combined, not in both, so that nothing "
+        "can be learned from them: name predictions.jsonl in both places"
+    ]
+
+
 def read_out_of_fold(sources: Mapping[str, Path], gold: str) -> OutOfFold:
     """Read what there is to learn from.
 
@@ -164,6 +177,11 @@ def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
     scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
     missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
     return f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores}){missing}"
+
+
+def _scored(pool: CandidatePool) -> set[str]:
+    """The models that have log-probabilities."""
+    return {pool.models[place] for place in np.unique(pool.model[~np.isnan(pool.logprob_sum)]).tolist()}
 
 
 def _same_content(path: Path, other: Path) -> bool:

@@ -92,7 +92,11 @@ class AnswerTable:
         owning = spots // self._kinds
         local = np.cumsum(np.diff(spots, prepend=-1) != 0) - 1
         local -= local[np.searchsorted(owning, np.arange(count))[owning]]
-        holds = np.zeros((count, answers, int(local.max(initial=0)) + 1), np.float32)
+        width = int(local.max(initial=0)) + 1
+        if count > 1 and count * answers * width > _AT_ONCE:  # one answer as long as an article is enough for that
+            half = count // 2
+            return np.concatenate([self.f1_within(sets[:half]), self.f1_within(sets[half:])])
+        holds = np.zeros((count, answers, width), np.float32)
         holds[owning, answer, local] = 1
         shared = (holds @ holds.transpose(0, 2, 1)).astype(np.float64)
         totals = sizes.reshape(count, answers, 1) + sizes.reshape(count, 1, answers)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kqa_lightning.ensemble.tables import first_few, nfc, read_answers
 from kqa_lightning.errors import KQAError
+from kqa_lightning.files import user_path
 from kqa_lightning.prediction_files import write_answers
 
 
@@ -22,6 +23,7 @@ def parse_sources(arguments: Sequence[str], flag: str = "", least: int = 2) -> d
         least: how many there must be.
     """
     sources: dict[str, Path] = {}
+    owners: dict[str, str] = {}
     for argument in arguments:
         shown = f"{flag} {argument!r}".strip()
         name, separator, path = argument.partition("=")
@@ -30,7 +32,11 @@ def parse_sources(arguments: Sequence[str], flag: str = "", least: int = 2) -> d
             raise KQAError(f"{shown}: prediction files are given as NAME=FILE")
         if name in sources:
             raise KQAError(f"{shown}: the name {name!r} is given twice; each model needs its own")
-        sources[name] = Path(path)
+        if not name.isprintable():
+            raise KQAError(f"{shown}: a name is one line of characters that can be seen")
+        sources[name] = user_path(path)
+        if (owner := owners.setdefault(os.path.realpath(sources[name]), name)) != name:
+            raise KQAError(f"{shown}: that is the file of {owner!r}; each needs its own answers")
     if len(sources) < least:
         raise KQAError(f"an ensemble needs at least two prediction files, {len(sources)} given: NAME=FILE NAME=FILE")
     return sources
@@ -87,10 +93,10 @@ def check_output(output: Path, inputs: Sequence[Path], flag: str = "--output") -
     try:
         if output.exists() and not output.is_file():
             raise KQAError(f"{flag} {output}: that is not a file")
-        if output.exists() and any(source.exists() and output.samefile(source) for source in inputs):
-            raise KQAError(f"{flag} {output}: that is an input; name another file")
     except OSError as error:  # a name that is too long, for one
         raise KQAError(f"{flag} {output}: cannot be written ({error.strerror or error})") from error
+    if output.exists() and any(source.exists() and output.samefile(source) for source in inputs):
+        raise KQAError(f"{flag} {output}: that is an input; name another file")
 
 
 def write_predictions(output: Path, answers: Mapping[str, str]) -> None:

@@ -42,7 +42,8 @@ def read_questions(flag: str, source: str, needed: tuple[str, ...]) -> dict[str,
         needed: names of one column, any of which will do, that the table must have besides its ids.
 
     Raises:
-        KQAError: the file is missing or malformed, lacks a column or rows, or has blank or duplicate ids.
+        KQAError: the file is missing or malformed, lacks a column or rows, has blank or duplicate ids, or gold answers
+            under two names.
     """
     problems = Problems(f"{flag} {source}")
     table = read_file(sample_table("test") if source == SAMPLE else user_path(source), problems)
@@ -50,6 +51,9 @@ def read_questions(flag: str, source: str, needed: tuple[str, ...]) -> dict[str,
         if table.columns and not set(names) & set(table.columns):
             found = first_few(map(repr, table.columns))
             raise KQAError(f"{problems.source} has no column {' or '.join(map(repr, names))}; found: {found}")
+    for number, record in table.rows:
+        if len(needed) > 1 and all(name in record for name in needed):
+            problems.add(f"both {' and '.join(map(repr, needed))}, of which one is to be left out", number)
     questions = _by_id(table, problems)
     problems.raise_any()
     if not questions:

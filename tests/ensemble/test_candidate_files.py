@@ -38,7 +38,8 @@ def test_every_candidate_with_its_scores(tmp_path: Path) -> None:
 
 def test_a_candidate_may_have_no_scores(tmp_path: Path) -> None:
     path = tmp_path / "a.jsonl"
-    path.write_text('{"id": "1", "candidates": [{"answer": "가"}, {"answer": "나", "logprob_sum": -Infinity}]}\n')
+    none = '{"answer": "나", "logprob_sum": -Infinity, "logprob_mean": -3.4028234663852886e+38}'
+    path.write_text(f'{{"id": "1", "candidates": [{{"answer": "가"}}, {none}]}}\n')
     found = read_candidates(path)
     assert found.answers == ["가", "나"] and all(map(math.isnan, found.logprob_sum + found.logprob_mean))
 

@@ -49,6 +49,22 @@ def test_within_sets_equals_the_pure_function() -> None:
         assert found.tolist() == [[[char_f1(a, b) for b in one] for a in one] for one in sets]
 
 
+def test_one_long_answer_makes_no_matrix_of_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [*random_answers(62), "".join(map(chr, range(0xAC00, 0xAC00 + 3000))), "가"]
+    table = AnswerTable(answers)
+    sets = table.numbers(answers).reshape(-1, 2)
+    whole, made, zeros = table.f1_within(sets), [], np.zeros
+
+    def noted(shape: tuple[int, ...], *rest: object) -> np.ndarray:
+        made.append(np.prod(shape))
+        return zeros(shape, *rest)
+
+    monkeypatch.setattr(pairwise, "_AT_ONCE", 4000)
+    monkeypatch.setattr(np, "zeros", noted)
+    np.testing.assert_array_equal(table.f1_within(sets), whole)
+    assert max(made) == 2 * 3000  # the set with it, alone
+
+
 def test_a_table_keeps_what_it_compares() -> None:
     table = AnswerTable(["'25 명'", "25 명", "가"])
     assert [table.texts[number] for number in table.numbers(["25 명", "가"])] == ["25 명", "가"]

@@ -21,6 +21,7 @@ from kqa_lightning.errors import KQAError
 def test_sources_keep_their_order_and_paths() -> None:
     sources = parse_sources(["nous=b.csv", "gemma2=run=1/a.csv"])
     assert list(sources.items()) == [("nous", Path("b.csv")), ("gemma2", Path("run=1/a.csv"))]
+    assert parse_sources(["a=~/a.csv"], least=1)["a"] == Path.home() / "a.csv"
 
 
 @pytest.mark.parametrize(
@@ -30,6 +31,8 @@ def test_sources_keep_their_order_and_paths() -> None:
         (["=a.csv", "b=b.csv"], "NAME=FILE"),
         (["a=", "b=b.csv"], "NAME=FILE"),
         (["a=a.csv", "a=b.csv"], "the name 'a' is given twice"),
+        (["a=a.csv", "b=./a.csv"], r"'b=\./a.csv': that is the file of 'a'; each needs its own answers"),
+        (["a\nb=a.csv", "c=c.csv"], r"^'a\\nb=a.csv': a name is one line of characters that can be seen$"),
         (["a=a.csv"], "at least two prediction files, 1 given"),
         ([], "at least two prediction files, 0 given"),
     ],

@@ -30,6 +30,16 @@ def test_parquet_with_numbers_and_missing_values(tmp_path: Path) -> None:
     assert read_questions("--gold", str(path), GOLD) == {"1": Question("글", None, ("가",)), "2": Question(None, "3.5")}
 
 
+def test_which_column_has_the_answers_is_not_guessed(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("id,context,answer,answers\n1,글,가,나\n", encoding="utf-8")
+    with pytest.raises(
+        KQAError, match=r"^--gold .*a.csv: both 'answer' and 'answers', of which one is to be left out: ro"
+    ):
+        read_questions("--gold", str(path), GOLD)
+    assert list(read_questions("--table", str(path), ARTICLE)) == ["1"]
+
+
 def test_sample_and_korquad(korquad_path: Path) -> None:
     sample = read_questions("--table", "sample", ARTICLE)
     assert all(row.context and row.question and row.answers for row in sample.values())

@@ -168,6 +168,17 @@ def test_an_abstention_is_never_chosen_over_an_answer(known: OutOfFold, trained:
     assert answers_at(pool, trained.choose(hypotheses, table)) == {"0": "가", "1": ""}
 
 
+def test_at_a_tie_votes_decide_then_the_first_mention() -> None:
+    class Undecided:
+        def predict(self, values: np.ndarray) -> np.ndarray:
+            return np.zeros(len(values))
+
+    models = {"a": [["가", "마"], ["가"]], "b": [["나"], ["나"]], "c": [["'나'", "마"], ["다"]]}
+    pool = pool_of({name: [[(one, -1.0) for one in found] for found in answers] for name, answers in models.items()})
+    undecided = Stacking(pool.models, False, 2, "", {}, Undecided())
+    assert list(answers_at(pool, undecided.choose(Hypotheses(pool))).values()) == ["나", "가"]
+
+
 def test_other_models_are_refused(trained: Stacking) -> None:
     for names in ("ab", "abd", "bac"):
         hypotheses = Hypotheses(pool_of({name: [[("가", -1.0)]] for name in names}))

@@ -185,7 +185,7 @@ def test_the_final_model_leaves_nothing_to_validate_on(runs: SmallRuns, capsys: 
         (("--crossfit.folds", "7"), "--crossfit.folds 7: 6 articles make 2 to 6 folds"),
         (("--crossfit.folds", "1"), "--crossfit.folds 1"),
         (("--ckpt_path", "best"), "--ckpt_path best: crossfit goes on from last"),
-        (("--trainer.limit_predict_batches", "1"), "--trainer.limit_predict_batches"),
+        *((("--trainer.limit_predict_batches", part), "--trainer.limit_predict_batches") for part in ("1", "0.5")),
         (("--trainer.fast_dev_run", "true"), "--trainer.fast_dev_run"),
         (("--data.train_path", "none.csv"), "none.csv"),
         (("--crossfit.fold", "2"), "--crossfit.folds"),

@@ -16,7 +16,7 @@ FILES = {
     "gold.csv": "id,answer\n1,25명\n2,14일\n",
     "short.csv": "id,answer\n1,25명\n",
 }
-BEFORE, AFTER = ("--before", "가=base.csv"), ("--after", "가=a.csv", "나=b.csv")
+BEFORE, AFTER = ("--before", "가=base.csv"), ("--after", "가=a.csv", "--after", "나=b.csv")
 GOLD, OUTPUT = ("--gold", "gold.csv"), ("--output", "chart.png")
 
 
@@ -77,6 +77,14 @@ WRONG = {
     "no model": ((*GOLD, *OUTPUT), "nothing to draw: --before NAME=FILE … and --after NAME=FILE …"),
     "an ensemble of nothing": ((*GOLD, *OUTPUT, *BEFORE, "--ensemble", "x=a.csv"), "--ensemble NAME=FILE … is drawn"),
     "no name": ((*GOLD, *OUTPUT, "--before", "base.csv"), "--before 'base.csv': prediction files are given as NAME"),
+    "ensemble by the name of a rule": (
+        (*GOLD, *OUTPUT, *AFTER, "--ensemble", "f1_sum=base.csv"),
+        "--ensemble f1_sum=base.csv: f1_sum is drawn already; give the submission another name",
+    ),
+    "ensemble by the name of a model": (
+        (*GOLD, *OUTPUT, *AFTER, "--ensemble", "나=base.csv"),
+        "--ensemble 나=base.csv: 나 is drawn already",
+    ),
     "name twice": ((*GOLD, *OUTPUT, *AFTER, "나=a.csv"), "--after '나=a.csv': the name '나' is given twice"),
     "missing file": ((*GOLD, *OUTPUT, "--after", "a=none.csv"), "none.csv: there is no such file"),
     "different ids": ((*GOLD, *OUTPUT, *BEFORE, "--after", "가=fewer.csv"), "base.csv and fewer.csv answer different"),

@@ -99,8 +99,11 @@ def test_scores(folder: Path) -> None:
 def test_articles_come_from_the_table_named(folder: Path) -> None:
     (folder / "articles.csv").write_text("id,context\n" + "".join(f"{i},{i}\n" for i in ("Q1", "Q2", "Q3", "007")))
     of_the_gold_table = ensemble(folder, *THREE, "--gold", "gold.csv").stdout
-    of_the_other = ensemble(folder, *THREE, "--gold", "gold.csv", "--table", "articles.csv").stdout
+    both = ("--gold", "gold.csv", "--table", "articles.csv", "--report", "report.html")
+    of_the_other = ensemble(folder, *THREE, *both).stdout
     assert "draws of 2 articles" in of_the_gold_table and "draws of 4 articles" in of_the_other
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert page.count('"question":"?"') == 3  # which only the gold table has
     (folder / "bare.csv").write_text("id,answer\nQ1,25명\nQ2,14일\nQ3,가\n007,NA\n", encoding="utf-8")
     assert "draws of single questions" in ensemble(folder, *THREE, "--gold", "bare.csv").stdout
 
@@ -130,6 +133,7 @@ def test_a_second_run_replaces_the_first(folder: Path) -> None:
 
 WRONG = {
     "missing file": ([*THREE[:2], "eeve=none.csv"], "none.csv: there is no such file"),
+    "no name of a file": ([*THREE, f"x={'x' * 300}.csv"], "File name too long: 'xxx"),
     "missing column": ([*THREE, "x=headless.csv"], "headless.csv has no column 'id' and no column 'answer'"),
     "columns found": ([*THREE, "x=headless.csv"], "found: 'Q1', '25명'"),
     "repeated ids": ([*THREE, "x=twice.csv"], "twice.csv: duplicate id: row 2 (Q1 of row 1)"),

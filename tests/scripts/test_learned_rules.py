@@ -158,6 +158,8 @@ def test_a_csv_is_not_exchanged_for_the_file_beside_it(folder: Path, capsys: pyt
         csv.writer(file).writerows([("id", "answer"), *((row["id"], "모름") for row in rows)])
     assert main(["a=a.csv", *PREDICTIONS[1:], "--gold", "test.csv"]) == 0
     assert "model a 0.00 [0.00, 0.00]" in " ".join(capsys.readouterr().out.split())
+    assert main(["a=a.csv", *PREDICTIONS[1:], *OOF, "--strategy", "weighted", "--output", "out.csv"]) == 0
+    assert "\nlog-probabilities of a are in --oof or in what is combined, not in both" in capsys.readouterr().out
 
 
 def test_without_scikit_learn(folder: Path) -> None:
@@ -207,18 +209,20 @@ WRONG = {
         ["--oof", "a=a_oof.jsonl", "b=b_oof.jsonl", *OOF[4:], *STACKING],
         "--oof has the models a, b, and those to combine are a, b, c: what is learned from some models",
     ),
-    "unknown model": (["--oof", "solar=a_oof.jsonl", *OOF[2:]], "--oof has the models solar, b, a"),
+    "unknown model": (["--oof", "solar=c_oof.jsonl", *OOF[2:]], "--oof has the models solar, b, a"),
     "model given twice": ([*OOF, "--oof", "a=a.jsonl"], "--oof 'a=a.jsonl': the name 'a' is given twice"),
     "no name": (["--oof", "a_oof.jsonl", *OOF[2:]], "--oof 'a_oof.jsonl': prediction files are given as NAME=FILE"),
     "missing file": (["--oof", "c=none.jsonl", *OOF[2:], *STACKING], "none.jsonl: there is no such file"),
+    "no name of a file": (["--oof", f"c={'x' * 300}.jsonl", *OOF[2:], *STACKING], "File name too long: 'xxx"),
     "different ids": (["--oof", "c=fewer.jsonl", *OOF[2:], *STACKING], "answer different questions; only in a_oof"),
     "repeated ids": (["--oof", "c=twice.jsonl", *OOF[2:], *STACKING], "twice.jsonl: duplicate id: row 2 (1 of row 1)"),
     "broken file": (["--oof", "c=broken.jsonl", *OOF[2:], *STACKING], "broken.jsonl: broken JSON"),
     "a file to combine": (["--oof", "c=c.jsonl", *OOF[2:]], "--oof c=c.jsonl: that is also a file to combine"),
     "a copy of a file to combine": (["--oof", "c=copy.jsonl", *OOF[2:]], "--oof c=copy.jsonl: that is also a file"),
-    "a file for two models": (
-        ["--oof", "c=a_oof.jsonl", *OOF[2:]],
-        "--oof a=a_oof.jsonl: the same as c=a_oof.jsonl; each model needs its own answers",
+    "a file for two models": (["--oof", "c=a_oof.jsonl", *OOF[2:]], "'a=a_oof.jsonl': that is the file of 'c'"),
+    "copies for two models": (
+        ["--oof", "c=a_copy.jsonl", *OOF[2:]],
+        "--oof a=a_oof.jsonl: the same as c=a_copy.jsonl; each model needs its own answers",
     ),
     "the very questions": (
         [*SAME, "--oof-gold", "test.csv", *STACKING],
@@ -259,6 +263,7 @@ def test_wrong_input(folder: Path, arguments: list[str], message: str, capsys: p
     Path("twice.jsonl").write_text('{"id": "1", "candidates": [{"answer": "x"}]}\n' * 2, encoding="utf-8")
     Path("broken.jsonl").write_text('{"id": "1"', encoding="utf-8")
     Path("copy.jsonl").write_bytes(Path("c.jsonl").read_bytes())
+    Path("a_copy.jsonl").write_bytes(Path("a_oof.jsonl").read_bytes())
     for name in MODELS:  # other answers to the questions that are combined
         answers = Path(f"{name}.jsonl").read_text(encoding="utf-8")
         Path(f"{name}_same.jsonl").write_text(answers.replace("가", "파"), encoding="utf-8")
