@@ -42,6 +42,9 @@ def run_script(work: Callable[[Sequence[str] | None], None], arguments: Sequence
     except KQAError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
+    except OSError as error:  # of a file or folder that the user named, or of a disk that is full
+        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
+        return 2
     return 0
 
 

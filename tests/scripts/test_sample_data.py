@@ -13,6 +13,7 @@ from pathlib import Path
 
 import make_sample_data
 import pytest
+from script_options import run_script
 from synthetic_news import (
     Article,
     NewsGenerator,
@@ -87,6 +88,12 @@ def _assert_no_reserved(texts: Iterable[str]) -> None:
 def test_a_mistyped_flag_is_named() -> None:
     with pytest.raises(KQAError, match="there is no option --outpu; did you mean --output"):
         make_sample_data.main(["--outpu", "x"])
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run_script(make_sample_data.main, ["--output", str(tmp_path / "file")]) == 2
+    assert capsys.readouterr().err == f"error: {tmp_path / 'file'}: File exists\n"
 
 
 def test_files_are_equal_when_made_again(sample: Path, tmp_path: Path) -> None:
