@@ -253,7 +253,9 @@ def test_what_is_no_checkpoint_is_refused(
         torch.save({"state_dict": {}, "code": os.system}, file)
     elif damage == "folder":
         file.mkdir()
-    assert "some.ckpt" in refused(command, "--ckpt_path", str(file))
+    line = refused(command, "--ckpt_path", str(file))
+    assert "some.ckpt" in line
+    assert ("is a folder" in line) == (damage == "folder")
 
 
 @pytest.mark.parametrize("command", ["fit", "test"])
