@@ -1,7 +1,6 @@
 """Where ``--config NAME.yaml`` is read from, and what is checked in it."""
 
 import json
-import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,9 @@ from lightning.pytorch.cli import ActionConfigFile
 
 from kqa_lightning.arguments import KQAArgumentParser, nearest
 from kqa_lightning.errors import KQAError
+from kqa_lightning.files import user_path
 
 _PACKAGE = Path(__file__).parent
-# Anything else is a path or YAML written on the command line, which jsonargparse reads as it is.
-_PLAIN_NAME = re.compile(r"[\w.-]+")
 
 
 def bundled_configs() -> Path:
@@ -24,20 +22,22 @@ def bundled_configs() -> Path:
 
 
 def find_config(name: str) -> str:
-    """The file that ``--config NAME`` means: one in the working directory, or else a bundled one.
+    """The file that ``--config NAME`` means, or else the bundled one of that name; YAML itself as it stands.
 
     Raises:
         KQAError: there is no such file, with the names that are known.
     """
-    path = Path(name)
-    if not _PLAIN_NAME.fullmatch(name) or path.is_file():
+    if ":" in name:  # YAML written on the command line
         return name
+    path = user_path(name)
+    if path.is_file():
+        return str(path)
     known = {config.name: config for config in sorted(bundled_configs().glob("*.yaml"))}
     for candidate in (name, f"{name}.yaml"):
         if candidate in known:
             return str(known[candidate])
     raise KQAError(
-        f"--config {name}: there is no such file here, and the configurations that come with the package are"
+        f"--config {name}: there is no such file, and the configurations that come with the package are"
         f" {', '.join(known)}"
     )
 

@@ -124,11 +124,11 @@ def test_a_wrong_configuration_is_named(refused: Refused, tmp_path: Path, conten
 
 
 def test_an_unknown_configuration_lists_the_known_ones(refused: Refused) -> None:
-    line = refused("fit", "--config", "tiny-gemma3.yaml")
-    assert "tiny-gemma3.yaml" in line
-    for known in ("gemma2.yaml", "eeve.yaml", "nous.yaml", "tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml"):
-        assert known in line
-    assert "folder/none.yaml" in refused("fit", "--config", "folder/none.yaml")
+    for name in ("tiny-gemma3.yaml", "folder/gemma2.yaml", "~/none.yaml"):
+        line = refused("fit", "--config", name)
+        assert f"--config {name}:" in line
+        for known in ("gemma2.yaml", "eeve.yaml", "nous.yaml", "tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml"):
+            assert f" {known}" in line
 
 
 def test_a_configuration_on_the_command_line_is_checked_as_a_file_is(refused: Refused) -> None:
