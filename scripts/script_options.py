@@ -39,11 +39,8 @@ def run_script(work: Callable[[Sequence[str] | None], None], arguments: Sequence
     """Do the work and return the exit status: 2 with one line on stderr where the input is wrong."""
     try:
         work(arguments)
-    except KQAError as error:
+    except (KQAError, OSError) as error:  # a name that is too long for the file system, for one
         print(f"error: {error}", file=sys.stderr)
-        return 2
-    except OSError as error:  # of a file or folder that the user named, or of a disk that is full
-        print(f"error: {error.filename or 'a file'}: {error.strerror or error}", file=sys.stderr)
         return 2
     return 0
 

@@ -93,7 +93,8 @@ def test_a_mistyped_flag_is_named() -> None:
 def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").touch()
     assert run_script(make_sample_data.main, ["--output", str(tmp_path / "file")]) == 2
-    assert capsys.readouterr().err == f"error: {tmp_path / 'file'}: File exists\n"
+    line = capsys.readouterr().err
+    assert line.startswith("error: ") and str(tmp_path / "file") in line and line.count("\n") == 1
 
 
 def test_files_are_equal_when_made_again(sample: Path, tmp_path: Path) -> None:
