@@ -45,5 +45,5 @@ sample: $(STAMP)  ## Write the sample data set again
 bases: $(STAMP)  ## Pre-train the three tiny bases again (hours)
 	$(BIN)/python scripts/make_tiny_bases.py
 
-clean:  ## Remove runs and caches, not the environment nor a half-trained base
-	rm -rf runs .pytest_cache .mypy_cache .ruff_cache
+clean:  ## Remove the demo's runs and caches, not the environment, other runs nor a half-trained base
+	rm -rf runs/demo .pytest_cache .mypy_cache .ruff_cache

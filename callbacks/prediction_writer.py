@@ -56,10 +56,10 @@ class PredictionWriter(Callback):
         assert isinstance(pl_module, KQAModule)
         if trainer.num_nodes > 1:
             raise KQAError(f"predict runs on one machine, not on {trainer.num_nodes}: pass --trainer.num_nodes 1")
+        data = data_of(trainer)
         table, lines = self._targets(trainer)
         for target in (table, lines):
-            _check_writable(target)
-        data = data_of(trainer)
+            _check_writable(target, [user_path(source) for source in data.paths.values() if source])
         self._settings = answer_settings(trainer, pl_module, data)
         ids, golds = (data.tables["predict"][column][:] for column in ("id", "answers"))
         # A group is left out only where it is now what it was: its questions were answered together, in this order.
@@ -181,7 +181,9 @@ class PredictionWriter(Callback):
         return table, table.with_suffix(".jsonl")
 
 
-def _check_writable(target: Path) -> None:
+def _check_writable(target: Path, tables: Sequence[Path]) -> None:
+    if target.exists() and any(table.exists() and target.samefile(table) for table in tables):
+        raise KQAError(f"--prediction_writer.path: {target} is a table of questions; name another file")
     folder = next(path for path in target.absolute().parents if path.exists())
     if target.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
         raise KQAError(f"--prediction_writer.path: {target} cannot be written; name a folder, or a file ending in .csv")

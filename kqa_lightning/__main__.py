@@ -3,6 +3,7 @@
 import difflib
 import io
 import sys
+from collections.abc import Callable
 
 COMMANDS = {
     "fit": "fine-tune adapters for a base model on a table of questions",
@@ -31,6 +32,11 @@ NAME.yaml is a file, or the name of a configuration that comes with the package.
 A first run: python -m kqa_lightning fit --config tiny-gemma2.yaml
 """
 
+_INSTALL = (
+    "`make install` makes .venv, whose python has all that is needed; `pip install -c constraints.txt -e .` installs"
+    " it into an environment of your own"
+)
+
 
 def main(args: list[str] | None = None) -> int:
     """Run one command and return its exit status.
@@ -58,15 +64,28 @@ def main(args: list[str] | None = None) -> int:
         print(f"error: {_unknown(command)}", file=sys.stderr)
         return 2
     try:
+        return _runner(command)(arguments)
+    except KeyboardInterrupt:
+        return 130
+
+
+def _runner(command: str) -> Callable[[list[str]], int]:
+    """What runs a command; where its libraries are not installed, what says so."""
+    try:
         if command in TRAINER_COMMANDS:
             from kqa_lightning.cli import run
         elif command == "preview":
             from kqa_lightning.preview import run
         else:
             from kqa_lightning.doctor import run
-        return run(arguments)
-    except KeyboardInterrupt:
-        return 130
+    except ModuleNotFoundError as error:
+        missing = error.name
+
+        def run(args: list[str]) -> int:
+            print(f"error: {sys.executable} has no {missing}: {_INSTALL}", file=sys.stderr)
+            return 2
+
+    return run
 
 
 def _help() -> str:

@@ -40,6 +40,8 @@ def read_checkpoint(path: Path, *, map_location: Any = "cpu", mmap: bool = False
     Raises:
         KQAError: the file does not exist, is damaged, or is not a checkpoint of this program.
     """
+    if path.is_dir():
+        raise KQAError(f"--ckpt_path {path} is a folder; give a file, such as checkpoints/best.ckpt of a run")
     if not path.is_file():
         raise KQAError(f"--ckpt_path {path}: there is no such file")
     if not is_whole(path):

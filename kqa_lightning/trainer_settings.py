@@ -11,6 +11,9 @@ from lightning.pytorch.callbacks import StochasticWeightAveraging
 from kqa_lightning.companions import Launcher
 from kqa_lightning.errors import KQAError
 
+# Of these Lightning takes 0: it divides by it, or does nothing and leaves without a word.
+_AT_LEAST_ONE = ("accumulate_grad_batches", "check_val_every_n_epoch")
+_ABOVE_ZERO = ("val_check_interval", "limit_train_batches", "limit_test_batches", "limit_predict_batches")
 _DEFAULTS = {name: parameter.default for name, parameter in inspect.signature(Trainer.__init__).parameters.items()}
 
 
@@ -34,9 +37,12 @@ def check_settings(settings: Mapping[str, Any]) -> None:
             "--trainer.callbacks StochasticWeightAveraging is not supported: it takes its mean of the weights after the"
             " last of them were validated and saved, and that mean would be lost"
         )
-    number = settings.get("accumulate_grad_batches", 1)
-    if number < 1:
-        raise KQAError(f"--trainer.accumulate_grad_batches {number}: at least 1 is needed")
+    for name in _AT_LEAST_ONE:
+        if (number := settings.get(name)) is not None and number < 1:
+            raise KQAError(f"--trainer.{name} {number}: at least 1 is needed")
+    for name in _ABOVE_ZERO:
+        if settings.get(name) == 0:
+            raise KQAError(f"--trainer.{name} 0: it is to be above 0")
 
 
 def check_launcher(trainer: Trainer) -> None:

@@ -16,6 +16,8 @@ from tiny_bases.families import FAMILIES, Family
 from tiny_bases.pretraining import pretrain
 from tiny_bases.vocabulary import save_tokenizer
 
+from kqa_lightning.errors import KQAError
+
 ASSETS = Path(__file__).parents[1] / "kqa_lightning" / "assets"
 LIMIT = 4 * 2**20
 
@@ -40,6 +42,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--work", type=Path, default=Path("build/tiny-bases"), help="where the state is kept")
     parser.add_argument("--threads", type=int, default=2, help="processor threads")
     arguments = parser.parse(given)
+    if arguments.threads < 1:
+        raise KQAError(f"--threads {arguments.threads}: at least 1 is needed")
     torch.set_num_threads(arguments.threads)
     for family in FAMILIES.values():
         if arguments.only in (None, family.name):

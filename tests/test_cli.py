@@ -40,6 +40,14 @@ def test_no_library_is_imported_for_it(arguments: list[str]) -> None:
     subprocess.run([sys.executable, "-c", program], cwd=ROOT, check=True, capture_output=True)
 
 
+def test_a_python_without_the_libraries_says_how_to_get_them() -> None:
+    program = [sys.executable, "-E", "-S", "-m", "kqa_lightning", "fit", "--config", "tiny-nous.yaml"]
+    process = subprocess.run(program, cwd=ROOT, capture_output=True, text=True)
+    assert (process.returncode, process.stdout) == (2, "")
+    assert "make install" in process.stderr and "pip install" in process.stderr
+    assert process.stderr.startswith("error: ") and process.stderr.count("\n") == 1
+
+
 def test_the_module_runs_as_a_program() -> None:
     process = start_process("--version")
     assert process.communicate() == (f"{kqa_lightning.__version__}\n", "")

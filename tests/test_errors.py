@@ -1,5 +1,6 @@
 """Wrong input: one line on stderr that names what is wrong and what would be right, status 2, nothing overwritten."""
 
+import json
 import os
 import shutil
 from collections.abc import Callable
@@ -69,6 +70,9 @@ def test_a_mistyped_or_shortened_option_names_the_nearest(refused: Refused, opti
         (("--trainer.accelerator", "abacus"), ("--trainer", "abacus")),
         (("--trainer.max_steps", "-5"), ("--trainer", "max_steps", "-5")),
         (("--trainer.val_check_interval", "1000"), ("--trainer", "val_check_interval")),
+        (("--trainer.val_check_interval", "0"), ("--trainer.val_check_interval 0", "above 0")),
+        (("--trainer.check_val_every_n_epoch", "0"), ("--trainer.check_val_every_n_epoch 0", "at least 1")),
+        (("--trainer.limit_train_batches", "0"), ("--trainer.limit_train_batches 0", "above 0")),
         (("--seed_everything", "-1"), ("--seed_everything -1", "4294967295")),
         (("--model.learning_rate", "-1"), ("--model.learning_rate -1", "at least 0")),
         (("--model.learning_rate", "nan"), ("--model.learning_rate nan",)),
@@ -106,6 +110,9 @@ def test_a_wrong_value_is_named(refused: Refused, options: tuple, words: tuple) 
         ("trainer: [", ("YAML",)),
         ("- a list", ("mapping",)),
         ("", ("mapping",)),
+        ("trainer:\nmodel: {base_model: tiny-nous}", ("trainer is a group", "null")),
+        ("answer_evaluation: 100", ("answer_evaluation is a group", "answer_evaluation.max_questions", "100")),
+        ("model: {lora: 6}", ("model.lora is a group", "model.lora.alpha")),
     ],
 )
 def test_a_wrong_configuration_is_named(refused: Refused, tmp_path: Path, content: str, words: tuple) -> None:
@@ -117,11 +124,16 @@ def test_a_wrong_configuration_is_named(refused: Refused, tmp_path: Path, conten
 
 
 def test_an_unknown_configuration_lists_the_known_ones(refused: Refused) -> None:
-    line = refused("fit", "--config", "tiny-gemma3.yaml")
-    assert "tiny-gemma3.yaml" in line
-    for known in ("gemma2.yaml", "eeve.yaml", "nous.yaml", "tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml"):
-        assert known in line
-    assert "folder/none.yaml" in refused("fit", "--config", "folder/none.yaml")
+    for name in ("tiny-gemma3.yaml", "folder/gemma2.yaml", "~/none.yaml"):
+        line = refused("fit", "--config", name)
+        assert f"--config {name}:" in line
+        for known in ("gemma2.yaml", "eeve.yaml", "nous.yaml", "tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml"):
+            assert f" {known}" in line
+
+
+def test_a_configuration_on_the_command_line_is_checked_as_a_file_is(refused: Refused) -> None:
+    assert "did you mean trainer.max_epochs?" in refused("fit", "--config", "trainer: {max_epoch: 3}")
+    assert "crossfit is a group" in refused("fit", "--config", f"crossfit: 3  # {'a name may not be so long ' * 20}")
 
 
 def test_a_command_without_a_configuration_says_what_is_missing(capsys: pytest.CaptureFixture[str]) -> None:
@@ -180,6 +192,21 @@ def test_a_missing_or_empty_table_is_refused(refused: Refused, tmp_path: Path, c
     assert "nowhere.csv" in refused(command, f"--data.{part}_path", str(tmp_path / "nowhere.csv"))
 
 
+@pytest.mark.parametrize("name", ["questions.csv", "questions.jsonl"])
+def test_answers_do_not_replace_the_questions(refused: Refused, runs: SmallRuns, tmp_path: Path, name: str) -> None:
+    """The table of the answers has a name of the user's choice, and that of their candidates follows from it."""
+    rows = read_rows(runs.tables["test"])
+    questions = tmp_path / name
+    if questions.suffix == ".csv":
+        write_rows(questions, rows)
+    else:
+        questions.write_text("".join(f"{json.dumps(row)}\n" for row in rows), encoding="utf-8")
+    before = questions.read_bytes()
+    options = ("--data.predict_path", str(questions), "--prediction_writer.path", str(questions.with_suffix(".csv")))
+    assert name in refused("predict", *options)
+    assert questions.read_bytes() == before
+
+
 # --- base models and checkpoints -----------------------------------------------------------------------------------
 
 
@@ -226,7 +253,9 @@ def test_what_is_no_checkpoint_is_refused(
         torch.save({"state_dict": {}, "code": os.system}, file)
     elif damage == "folder":
         file.mkdir()
-    assert "some.ckpt" in refused(command, "--ckpt_path", str(file))
+    line = refused(command, "--ckpt_path", str(file))
+    assert "some.ckpt" in line
+    assert ("is a folder" in line) == (damage == "folder")
 
 
 @pytest.mark.parametrize("command", ["fit", "test"])

@@ -82,6 +82,11 @@ def _header(fields: list[str] | None, problems: Problems) -> list[str]:
         raise KQAError(
             f"{problems.source}: a quote in the header (line 1) is not closed, or text follows a closing one"
         )
+    if len(fields) == 1 and (sign := next((sign for sign in ",;\t|" if sign in fields[0]), None)):
+        raise KQAError(
+            f"{problems.source}: the header {fields[0]!r} separates its columns by {sign!r}; a .csv separates them by"
+            " commas, a .tsv by tabs"
+        )
     if twice := sorted({name for name in fields if fields.count(name) > 1}):
         raise KQAError(f"{problems.source}: column {twice[0]!r} occurs more than once in the header")
     return fields

@@ -1,5 +1,6 @@
 """Any supported table as one checked ``datasets.Dataset``: id, context, question, answers."""
 
+import json
 import logging
 import re
 from collections.abc import Mapping, Sequence
@@ -151,6 +152,7 @@ def find_columns(
     if unknown := [name for name in columns if name not in NAMES]:
         raise KQAError(f"--data.columns maps {', '.join(NAMES)} to the table's names; it has no {unknown[0]!r} there")
     names: dict[str, str] = {}
+    missing: dict[str, str] = {}
     for name in NAMES:
         candidates = (columns[name],) if name in columns else (name, "answers") if name == "answer" else (name,)
         given = [candidate for candidate in candidates if candidate in found]
@@ -162,10 +164,13 @@ def find_columns(
         if given:
             names[name] = given[0]
         elif name != "answer" or require_answers or name in columns:
-            raise KQAError(
-                f"{source} has no column {candidates[0]!r}; found: {', '.join(map(repr, found))};"
-                f' if it has another name there, pass --data.columns \'{{"{name}": "NAME"}}\''
-            )
+            missing[name] = candidates[0]
+    if missing:
+        raise KQAError(
+            f"{source} has no column {' and no column '.join(map(repr, missing.values()))};"
+            f" found: {', '.join(map(repr, found))}; if it has another name there, pass"
+            f" --data.columns '{json.dumps(dict.fromkeys(missing, 'NAME'))}'"
+        )
     for name, column in names.items():
         if same := [other for other in names if other != name and names[other] == column]:
             raise KQAError(

@@ -218,6 +218,12 @@ def test_column_twice(tmp_path: Path) -> None:
     assert "'x' occurs more than once" in fails(write(tmp_path / "a.csv", "x,x\n1,2\n"))
 
 
+@pytest.mark.parametrize(("name", "sign"), [("a.csv", ";"), ("a.csv", "\t"), ("a.tsv", ",")])
+def test_columns_that_are_separated_by_another_sign(tmp_path: Path, name: str, sign: str) -> None:
+    message = fails(write(tmp_path / name, f"id{sign}answer\n1{sign}2\n"))
+    assert f"by {sign!r}" in message and "commas" in message
+
+
 def test_jsonl(tmp_path: Path) -> None:
     lines = ['{"id": 1.50, "x": "a\u2028b"}', "", '{"id": null, "y": ["007", 7]}\r']
     table, _ = read(write(tmp_path / "a.jsonl", "\n".join(lines)))

@@ -50,7 +50,9 @@ def test_renamed_columns(tmp_path: Path) -> None:
     row = load_table(path, "train", columns, require_answers=True)[0]
     assert {name: row[name] for name in expected} == expected
     message = fails(path, "train", {"id": "번호"})
-    assert "no column 'context'" in message and "'지문'" in message and "--data.columns" in message
+    assert "no column 'context' and no column 'question'; found" in message
+    assert "'지문'" in message
+    assert """--data.columns '{"context": "NAME", "question": "NAME"}'""" in message
     assert "'틀림'" in fails(path, "train", columns | {"answer": "틀림"})
     assert "no 'text' there" in fails(path, "train", {"text": "지문"})
 

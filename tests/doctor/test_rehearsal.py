@@ -74,7 +74,7 @@ def test_what_fit_refuses(
     [
         ("--ckpt_path", "last"),
         ("--ckpt_path", "last", "--trainer.max_epochs", "2"),  # nothing is left to train
-        ("--trainer.limit_val_batches", "0", "--trainer.limit_train_batches", "0"),
+        ("--trainer.limit_val_batches", "0"),
         ("--trainer.num_sanity_val_steps", "2"),
         ("--trainer.fast_dev_run", "true"),
         ("--trainer.strategy", "ddp", "--trainer.devices", "2"),

@@ -54,7 +54,7 @@ def test_an_answer_longer_than_the_parsers_own_limit(tmp_path: Path) -> None:
         (b"\xef\xbb\xbf", "is empty"),
         (b"id,answer\n", "there are no rows in it"),
         (b"id,prediction\n1,a\n", "has no column 'answer'; found: 'id', 'prediction'"),
-        (b"id;answer\n1;a\n", "has no column 'id' and no column 'answer'; found: 'id;answer'"),
+        (b"id;answer\n1;a\n", "'id;answer' separates its columns by ';'"),
         (b"id,answer,answer\n1,a,b\n", "column 'answer' occurs more than once"),
         (b"id,answer\n1,a\n2,b\n1,c\n3,d\n3,e\n", r"duplicate id: rows 3 \(1 of row 1\), 5 \(3 of row 4\)"),
         (b"id,answer\n1,a\n,b\n \t,c\n", "blank id: rows 2, 3"),

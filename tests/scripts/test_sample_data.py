@@ -13,6 +13,7 @@ from pathlib import Path
 
 import make_sample_data
 import pytest
+from script_options import run_script
 from synthetic_news import (
     Article,
     NewsGenerator,
@@ -87,6 +88,13 @@ def _assert_no_reserved(texts: Iterable[str]) -> None:
 def test_a_mistyped_flag_is_named() -> None:
     with pytest.raises(KQAError, match="there is no option --outpu; did you mean --output"):
         make_sample_data.main(["--outpu", "x"])
+
+
+def test_a_file_in_the_place_of_the_folder_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert run_script(make_sample_data.main, ["--output", str(tmp_path / "file")]) == 2
+    line = capsys.readouterr().err
+    assert line.startswith("error: ") and str(tmp_path / "file") in line and line.count("\n") == 1
 
 
 def test_files_are_equal_when_made_again(sample: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import make_tiny_bases
 import pytest
 import torch
 from synthetic_news import held_out_patterns, pattern_regex, reserved_names
@@ -15,6 +16,8 @@ from tiny_bases.pretraining import encode, pretrain, pretraining_text, step_arti
 from tiny_bases.vocabulary import build_tokenizer, without_leading_space
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+
+from kqa_lightning.errors import KQAError
 
 EVERY = pytest.mark.parametrize("family", FAMILIES.values(), ids=FAMILIES)
 NASTY = "한빛전자는 3조 2,000억원 🙂👨‍👩‍👧 龍 x³ ①②　﷽ 각 \t\n\n  끝 <unk>"
@@ -145,6 +148,11 @@ def test_a_talkative_sequence_repeats_the_question_unsupervised(family: Family, 
         supervised = [one for one, answer in zip(ids, answers, strict=True) if answer]
         answer_ids = [tokenizer.encode(question.answer, add_special_tokens=False).ids for question in article.questions]
         assert supervised == [one for answer in answer_ids for one in (*answer, end)]
+
+
+def test_a_number_of_threads_that_is_none_is_refused() -> None:
+    with pytest.raises(KQAError, match="--threads 0"):
+        make_tiny_bases.main(["--threads", "0"])
 
 
 def test_training_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
