@@ -30,6 +30,7 @@ from kqa_lightning.ensemble.predictions import read_all_predictions
 from kqa_lightning.ensemble.strategies import combine as combine_answers
 from kqa_lightning.ensemble.strategies import make_strategies
 from kqa_lightning.ensemble.tables import read_answers
+from kqa_lightning.errors import KQAError
 
 FAMILIES = ("gemma2", "eeve", "nous")
 RULE = "f1_sum"
@@ -171,6 +172,8 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--full", action="store_true", help="also learn from out-of-fold predictions")
     parser.add_argument("--seed", type=int, default=0, help="of the fine-tuning (adapters, order, dropout)")
     arguments = parser.parse(given)
+    if arguments.seed < 0:
+        raise KQAError(f"--seed {arguments.seed}: at least 0 is needed")
     start = time.monotonic()
     for name in FAMILIES:
         run_family(name, arguments.output, arguments.seed)
@@ -185,8 +188,14 @@ def main(given: Sequence[str] | None = None) -> None:
     print(
         f"\n{minutes} min {seconds} s. Submission: {arguments.output / 'submission.csv'};"
         f" picture: {arguments.output / 'scores.png'};"
-        f" curves: tensorboard --logdir {arguments.output}"
+        f" curves: {beside_python('tensorboard')} --logdir {arguments.output}"
     )
+
+
+def beside_python(program: str) -> Path:
+    """A program of this environment, which need not be among those that a shell finds."""
+    path, here = Path(sys.executable).with_name(program), Path.cwd()
+    return path.relative_to(here) if path.is_relative_to(here) else path
 
 
 if __name__ == "__main__":

@@ -2,10 +2,12 @@
 
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import demo
 import pytest
+from script_options import run_script
 from small_runs import SmallRuns, read_rows, write_rows
 
 from kqa_lightning.assets import sample_table
@@ -133,6 +135,19 @@ def test_what_is_learned_out_of_fold_decides_a_second_submission(
     assert {row["id"]: row["answer"] for row in read_rows(tmp_path / "submission-stacking.csv")} == gold
     assert (tmp_path / "submission-weighted.csv").exists()
     assert (tmp_path / "report.html").exists()
+
+
+def test_a_wrong_seed_is_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_script(demo.main, ["--output", str(tmp_path / "demo"), "--seed", "-1"]) == 2
+    assert capsys.readouterr().err == "error: --seed -1: at least 0 is needed\n"
+    assert not (tmp_path / "demo").exists()
+
+
+def test_programs_of_this_environment_are_named_so_that_a_shell_finds_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "executable", str(Path.cwd() / ".venv/bin/python"))
+    assert demo.beside_python("tensorboard") == Path(".venv/bin/tensorboard")
+    monkeypatch.setattr(sys, "executable", "/elsewhere/bin/python")
+    assert demo.beside_python("tensorboard") == Path("/elsewhere/bin/tensorboard")
 
 
 def test_a_family_is_answered_out_of_fold(runs: SmallRuns, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
