@@ -123,10 +123,8 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
         is_wide = base == WIDE
         folder, prompt = base, base.removeprefix("tiny-")
         if is_wide:
-            from kqa_lightning.model.source import resolve_source
-
             folder, prompt = str(scratch / "wide"), "gemma2"
-            make_wide_base(Path(folder), str(resolve_source(options.wide_tokenizer)))
+            make_wide_base(Path(folder), options.wide_tokenizer)
         tokens = WIDE_TOKENS if is_wide else DECK_TOKENS
         job = Job(
             *(folder, prompt, str(path), adapters.get(base), tokens, not is_wide),

@@ -6,7 +6,6 @@ import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kqa_lightning.assets import resolve_base_model
 from kqa_lightning.ensemble.questions import Question, read_questions
 from kqa_lightning.errors import KQAError
 
@@ -65,12 +64,20 @@ def make_wide_base(folder: Path, tokenizer: str) -> None:
     Args:
         folder: where it goes.
         tokenizer: folder, hub id or bundled base that has one with Gemma's control tokens; its ids may be fewer.
+
+    Raises:
+        KQAError: there is no such tokenizer.
     """
     import torch
-    from transformers import AutoTokenizer, Gemma2Config, Gemma2ForCausalLM
+    from transformers import Gemma2Config, Gemma2ForCausalLM
+
+    from kqa_lightning.data.text_encoder import load_tokenizer
 
     torch.manual_seed(0)
-    loaded = AutoTokenizer.from_pretrained(resolve_base_model(tokenizer), trust_remote_code=False)
+    try:
+        loaded = load_tokenizer(tokenizer)
+    except KQAError as error:
+        raise KQAError(str(error).replace("--model.base_model", "--wide-tokenizer")) from error
     config = Gemma2Config(
         vocab_size=WIDE_VOCABULARY,
         hidden_size=WIDE_WIDTH,

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from benchmarks import answering, answering_ways, training, training_ways
+from benchmarks import answering, answering_ways, benchmark_data, training, training_ways
 from benchmarks.benchmark_data import choose_articles, write_rows
 from benchmarks.workers import WayFailed, Worker, run
 from script_options import run_script
@@ -106,6 +106,24 @@ def held_out_loss(work: Callable[..., None], *arguments: Any) -> float:
 def shared_loss(job: training_ways.Job) -> float:
     """What ours comes to with an article a row."""
     return held_out_loss(training_ways.train_ours, job, True, 1)
+
+
+@pytest.mark.parametrize("benchmark", [answering, training], ids=["answering", "training"])
+def test_the_wide_base_takes_the_tokenizer_of_a_folder(
+    benchmark: Any, tmp_path: Path, tiny_bases: dict[str, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(benchmark_data, "WIDE_VOCABULARY", 1408)
+    monkeypatch.setattr(benchmark_data, "WIDE_LAYERS", 1)
+    tokenizer = tmp_path / "tokenizer"
+    tokenizer.mkdir()
+    options = benchmark.parse(["--bases", "wide", "--wide-tokenizer", str(tokenizer), "--quick"])
+    with pytest.raises(KQAError, match=f"^--wide-tokenizer {tokenizer}: the folder has neither"):
+        benchmark.plan(options, tmp_path)
+    for file in ("tokenizer.json", "tokenizer_config.json"):
+        (tokenizer / file).write_bytes((tiny_bases["gemma2"] / file).read_bytes())
+    (comparison,) = benchmark.plan(options, tmp_path)
+    assert comparison.name == "wide/sample"
+    assert (tmp_path / "wide" / "model.safetensors").exists()
 
 
 def test_ours_trains_on_the_same_rows_in_whatever_batches(job: training_ways.Job, shared_loss: float) -> None:
