@@ -130,9 +130,9 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1000, 1000, 900, 800, 400),
+            cycles=(1000, 1000, 900, 800),
             shuffled_from=1300,
-            talkative_from=3700,
+            talkative_from=None,
             restarted_from=2900,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
