@@ -43,6 +43,8 @@ class Family:
             of the text: an easy beginning, and a hint that no single question has.
         talkative_from: Step from which an answer is followed by its question in brackets, None for never. A prompt in
             words it has not read does not keep a base from answering; so it says too much, as instruct models do.
+        restarted_from: Step at which training goes on from the weights as a file has them (16 bits) and with new
+            optimizers, None for never: a base that was published is trained further so.
         vocabulary: Number of tokens, bytes and control tokens included.
         control: Control tokens in the order of their ids: from 0.
         bos: Token that begins a text.
@@ -60,6 +62,7 @@ class Family:
     cycles: tuple[int, ...]
     shuffled_from: int
     talkative_from: int | None
+    restarted_from: int | None
     vocabulary: int
     control: tuple[str, ...]
     bos: str
@@ -99,6 +102,7 @@ FAMILIES = {
             cycles=(1000, 1000),
             shuffled_from=1300,
             talkative_from=None,
+            restarted_from=None,
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -126,9 +130,10 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1000, 1000, 900),
+            cycles=(1000, 1000, 900, 800),
             shuffled_from=1300,
             talkative_from=None,
+            restarted_from=2900,
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -152,6 +157,7 @@ FAMILIES = {
             cycles=(1900, 700, 500),
             shuffled_from=1900,
             talkative_from=2600,
+            restarted_from=None,
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",

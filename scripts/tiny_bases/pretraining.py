@@ -1,51 +1,28 @@
 """Pre-training of a tiny base from scratch: articles with question-answer pairs, one sequence each.
 
 To read an answer out of an article a model must form induction heads: find where the question's words
-stood before, and copy what follows. Several pairs a sequence make that worth learning early. The batch
-of a step depends on the seed and the step alone, so an interrupted training goes on exactly.
+stood before, and copy what follows. Several pairs a sequence make that worth learning early.
 """
 
 import hashlib
-import random
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
 import torch
-from synthetic_news import MAX_SENTENCES, Article, NewsGenerator
+from synthetic_news import MAX_SENTENCES
 from tokenizers import Tokenizer
 from torch import Tensor
 from torch.nn import functional
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from tiny_bases import sequences
 from tiny_bases.families import Family
+from tiny_bases.sequences import encode, step_articles, step_wordings
 from tiny_bases.vocabulary import without_leading_space
 
-# The first steps read briefs: induction heads form after a number of steps, and these are short ones.
-BRIEF_STEPS = 400
-BRIEF_SENTENCES = 3
-BRIEFS_A_STEP = 16
-ARTICLES_A_STEP = 12
 MICRO_BATCH = 8
-MAX_PAIRS = 8
-MAX_LENGTH = 640
-# What stands before a question and before its answer. The first alone to begin with: reading is learned
-# sooner in one format, and in many formats it carries over to a prompt that none of them is.
-WORDINGS = (
-    ("문: ", "답:\n"),
-    ("질문: ", "정답: "),
-    ("[물음] ", "[답변] "),
-    ("Q. ", "A. "),
-    ("다음 물음에 글 속의 말로 짧게 답하라.\n", ""),
-    ("- ", "→ "),
-    ("독자: ", "기자:\n"),
-    ("아래 질문에 답하시오.\n질문: ", "답: "),
-    ("### 문제\n", "### 풀이\n"),
-    ("<물음> ", "<대답>\n"),
-)
-VARIED_FROM_STEP = 1000
 TEXT_WEIGHT = 0.3
 LEARNING_RATE = 1.5e-3
 MUON_LEARNING_RATE = 0.02
@@ -53,64 +30,6 @@ WARMUP_STEPS = 60
 DECAY_SHARE = 0.3
 SAVE_EVERY = 100
 IGNORED = -100
-
-
-def step_articles(family: Family, step: int) -> list[Article]:
-    """The articles of one optimizer step, each with its questions in the order they are asked in."""
-    generator = NewsGenerator(family.seed * 1_000_000 + step, "pretrain")
-    brief = step < BRIEF_STEPS
-    sentences, count = (BRIEF_SENTENCES, BRIEFS_A_STEP) if brief else (MAX_SENTENCES, ARTICLES_A_STEP)
-    articles = [generator.article(max_sentences=sentences) for _ in range(count)]
-    if step < family.shuffled_from:
-        return articles
-    order = random.Random(f"{family.seed}-{step}-order")
-    return [replace(one, questions=tuple(order.sample(one.questions, len(one.questions)))) for one in articles]
-
-
-def pretraining_text(family: Family) -> Iterator[str]:
-    """Everything a base has read, article by article: for tests of what it cannot know."""
-    for step in range(family.steps):
-        for article in step_articles(family, step):
-            pairs = (f"{question.text}\n{question.answer}" for question in article.questions)
-            yield "\n".join([article.text, *pairs])
-
-
-def step_wordings(family: Family, step: int, articles: int) -> list[tuple[str, str]]:
-    """The wording of each article of one optimizer step."""
-    if step < VARIED_FROM_STEP:
-        return [WORDINGS[0]] * articles
-    return random.Random(f"{family.seed}-{step}").choices(WORDINGS, k=articles)
-
-
-def encode(
-    article: Article,
-    family: Family,
-    tokenizer: Tokenizer,
-    wording: tuple[str, str] = WORDINGS[0],
-    talkative: bool = False,
-) -> tuple[list[int], list[bool]]:
-    """Token ids of a sequence, and which of them belong to an answer (its end token included).
-
-    Args:
-        article: With its questions in the order they are asked in.
-        family: Names the control tokens.
-        tokenizer: Puts no space before a text.
-        wording: What stands before a question and before its answer.
-        talkative: Whether an answer is followed by its question in brackets, before the end token.
-    """
-    before_question, before_answer = wording
-    bos, end = family.control.index(family.bos), family.control.index(family.answer_end)
-    ids = [bos, *_ids(tokenizer, article.text + "\n")]
-    answers = [False] * len(ids)
-    for question in article.questions[:MAX_PAIRS]:
-        asked = _ids(tokenizer, f"{before_question}{question.text}\n{before_answer}")
-        answer = _ids(tokenizer, question.answer)
-        more = _ids(tokenizer, f" ({question.text})") if talkative else []
-        if len(ids) + len(asked) + len(answer) + len(more) + 1 > MAX_LENGTH:
-            break
-        ids += [*asked, *answer, *more, end, *_ids(tokenizer, "\n")]
-        answers += [False] * len(asked) + [True] * len(answer) + [False] * len(more) + [True, False]
-    return ids, answers
 
 
 def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedModel:
@@ -125,6 +44,8 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
     first = _restore(work, family, model, optimizers)
     bar = tqdm(range(first, family.steps), initial=first, total=family.steps, desc=f"tiny-{family.name}")
     for step in bar:
+        if step == family.restarted_from:
+            _restart(model, optimizers)
         scale = _schedule(step, family.cycles)
         for optimizer in optimizers:
             for group in optimizer.param_groups:
@@ -160,12 +81,6 @@ def _a_head_each(weight: Tensor, head_dim: int, groups: int) -> Tensor:
     """Repeat each key or value head for the query heads that share it: [heads * head_dim, width]."""
     heads = weight.view(-1, head_dim, weight.shape[1])
     return heads.repeat_interleave(groups, 0).reshape(-1, weight.shape[1])
-
-
-def _ids(tokenizer: Tokenizer, text: str) -> list[int]:
-    """Ids of a piece of text, without BOS."""
-    ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
-    return ids
 
 
 def _train_step(
@@ -229,6 +144,15 @@ def _optimizers(model: PreTrainedModel) -> list[torch.optim.Optimizer]:
     ]
 
 
+@torch.no_grad()
+def _restart(model: PreTrainedModel, optimizers: list[torch.optim.Optimizer]) -> None:
+    """Leave the model as its file has it, and the optimizers as new ones: so a training goes on from a file alone."""
+    for parameter in model.parameters():
+        parameter.copy_(parameter.half())
+    for optimizer in optimizers:
+        optimizer.state.clear()
+
+
 def _schedule(step: int, cycles: Sequence[int]) -> float:
     """Share of the peak learning rate: in each cycle linear warm-up, plateau, linear decay to a fiftieth."""
     for steps in cycles:
@@ -243,17 +167,18 @@ def _schedule(step: int, cycles: Sequence[int]) -> float:
 def recipe(family: Family, steps: int) -> str:
     """A hash of what decided the first ``steps`` steps: more of them may follow, but these cannot become others."""
     data = (
-        BRIEF_STEPS,
-        BRIEF_SENTENCES,
-        BRIEFS_A_STEP,
+        sequences.BRIEF_STEPS,
+        sequences.BRIEF_SENTENCES,
+        sequences.BRIEFS_A_STEP,
         MAX_SENTENCES,
-        ARTICLES_A_STEP,
-        MAX_PAIRS,
-        MAX_LENGTH,
-        WORDINGS,
+        sequences.ARTICLES_A_STEP,
+        sequences.MAX_PAIRS,
+        sequences.MAX_LENGTH,
+        sequences.WORDINGS,
     )
-    training = (MICRO_BATCH, TEXT_WEIGHT, LEARNING_RATE, MUON_LEARNING_RATE, VARIED_FROM_STEP)
-    phases = [start for start in (family.shuffled_from, family.talkative_from) if start is not None and start < steps]
+    training = (MICRO_BATCH, TEXT_WEIGHT, LEARNING_RATE, MUON_LEARNING_RATE, sequences.VARIED_FROM_STEP)
+    starts = (family.shuffled_from, family.talkative_from, family.restarted_from)
+    phases = [start for start in starts if start is not None and start < steps]
     schedule = [_schedule(step, family.cycles) for step in range(steps)]
     own = (family.seed, family.vocabulary, family.control, sorted(family.architecture.items()))
     return hashlib.sha256(repr((data, training, phases, schedule, own)).encode()).hexdigest()

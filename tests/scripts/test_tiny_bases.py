@@ -12,7 +12,8 @@ import torch
 from synthetic_news import held_out_patterns, pattern_regex, reserved_names
 from tiny_bases import pretraining
 from tiny_bases.families import FAMILIES, Family
-from tiny_bases.pretraining import encode, pretrain, pretraining_text, step_articles
+from tiny_bases.pretraining import pretrain
+from tiny_bases.sequences import encode, pretraining_text, step_articles
 from tiny_bases.vocabulary import build_tokenizer, without_leading_space
 from tokenizers import Tokenizer
 from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
@@ -155,14 +156,19 @@ def test_a_number_of_threads_that_is_none_is_refused() -> None:
         make_tiny_bases.main(["--threads", "0"])
 
 
-def test_training_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+def _small(cycles: tuple[int, ...], restarted_from: int | None = None) -> Family:
+    """A base of one narrow layer."""
     base = FAMILIES["eeve"]
-    family = replace(
-        base,
-        cycles=(2, 2),
-        architecture={**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2},
-    )
+    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
+    architecture = {**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2}
+    return replace(base, cycles=cycles, restarted_from=restarted_from, architecture=architecture)
+
+
+@pytest.mark.parametrize("restarted_from", [None, 2], ids=["goes on", "restarts there"])
+def test_training_goes_on_where_it_was_killed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted_from: int | None
+) -> None:
+    family = _small((2, 2), restarted_from)
     tokenizer = build_tokenizer(family)
     monkeypatch.setattr(pretraining, "SAVE_EVERY", 2)
     whole = pretrain(family, tokenizer, tmp_path / "whole").state_dict()
@@ -182,16 +188,26 @@ def test_training_goes_on_where_it_was_killed(tmp_path: Path, monkeypatch: pytes
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
 
 
+def test_a_restart_goes_on_from_what_a_file_has(tmp_path: Path) -> None:
+    family = _small((2, 2), restarted_from=2)
+    tokenizer = build_tokenizer(family)
+    whole = pretrain(family, tokenizer, tmp_path / "whole").state_dict()
+    begun = pretrain(replace(family, cycles=(2,)), tokenizer, tmp_path / "begun")
+    begun.half().save_pretrained(tmp_path / "file")
+
+    read = AutoModelForCausalLM.from_pretrained(tmp_path / "file", dtype=torch.float32)
+    pretraining._save(tmp_path / "on", family, read, pretraining._optimizers(read), 2)
+    gone_on = pretrain(family, tokenizer, tmp_path / "on").state_dict()
+    assert all(torch.equal(whole[name], gone_on[name]) for name in whole)
+
+
 def test_a_state_of_another_recipe_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
-    base = FAMILIES["eeve"]
-    shape = {**base.architecture, **small, "num_attention_heads": 2, "num_key_value_heads": 2}
-    family = replace(base, cycles=(1,), architecture=shape)
+    family = _small((1,))
     tokenizer = build_tokenizer(family)
     monkeypatch.setattr(pretraining, "SAVE_EVERY", 1)
     pretrain(family, tokenizer, tmp_path)
     pretrain(replace(family, cycles=(1, 1)), tokenizer, tmp_path)  # more of the same
-    for other in (replace(family, seed=9), replace(family, shuffled_from=0)):
+    for other in (replace(family, seed=9), replace(family, shuffled_from=0), replace(family, restarted_from=0)):
         with pytest.raises(SystemExit, match="another recipe"):
             pretrain(other, tokenizer, tmp_path)
 
