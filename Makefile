@@ -21,7 +21,7 @@ install: $(STAMP)  ## Make .venv with the tested versions
 demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about ten minutes on two cores
 	$(BIN)/python scripts/demo.py
 
-demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: half an hour
+demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: about twenty minutes
 	$(BIN)/python scripts/demo.py --full
 
 test: $(STAMP)  ## Run the test suite

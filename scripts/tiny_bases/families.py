@@ -99,10 +99,10 @@ FAMILIES = {
         Family(
             name="gemma2",
             seed=1,
-            cycles=(1000, 1000),
+            cycles=(1000, 1000, 800, 800),
             shuffled_from=1300,
             talkative_from=None,
-            restarted_from=None,
+            restarted_from=2000,
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -130,7 +130,7 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1000, 1000, 900, 800),
+            cycles=(1000, 1000, 900, 800, 800),
             shuffled_from=1300,
             talkative_from=None,
             restarted_from=2900,
