@@ -6,8 +6,11 @@ from transformers import MODEL_FOR_CAUSAL_LM_MAPPING, PreTrainedConfig
 
 from kqa_lightning.errors import KQAError
 
-Attention = Literal["eager", "sdpa", "blockwise", "flex_attention"]
+Attention = Literal["eager", "sdpa", "packed_sdpa", "blockwise", "flex_attention"]
 FLEX: Attention = "flex_attention"
+PACKED_SDPA: Attention = "packed_sdpa"
+# Architectures whose layers hand on what their attention is told, and are computed in ways of our own; each is tested.
+KNOWN_ARCHITECTURES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
 _MASKED = {"full_attention", "sliding_attention"}  # layers in which a question sees what its mask lets it see
 
 
@@ -38,9 +41,9 @@ def choose_attention(
             f"--model.precision fp16 is numerically unstable with {config.model_type} (its activations exceed fp16's"
             " range); use bf16 or fp32"
         )
-    if soft_capped and attn_implementation == "sdpa":
+    if soft_capped and attn_implementation in ("sdpa", PACKED_SDPA):
         raise KQAError(
-            f"--model.attn_implementation sdpa drops the soft cap of {config.model_type}'s attention;"
+            f"--model.attn_implementation {attn_implementation} drops the soft cap of {config.model_type}'s attention;"
             " use eager or blockwise"
         )
     if attn_implementation == FLEX and on_cpu:
@@ -49,7 +52,9 @@ def choose_attention(
             f" {'blockwise' if soft_capped else 'sdpa'}"
         )
     if attn_implementation is None:
-        return "sdpa" if not soft_capped else "blockwise" if on_cpu else "eager"
+        if soft_capped:
+            return "blockwise" if on_cpu else "eager"
+        return PACKED_SDPA if config.model_type in KNOWN_ARCHITECTURES else "sdpa"
     for known in get_args(Attention):
         if attn_implementation == known:
             return known

@@ -14,7 +14,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, BitsAndBytesConfig, P
 from transformers.utils import logging as transformers_logging
 
 from kqa_lightning.errors import KQAError
-from kqa_lightning.model import blockwise  # noqa: F401  makes its name known to transformers
+from kqa_lightning.model import blockwise, packed_sdpa  # noqa: F401  makes their names known to transformers
 from kqa_lightning.model.attention import Attention, choose_attention
 from kqa_lightning.model.source import reading, resolve_source
 
@@ -64,6 +64,10 @@ def load_base_model(
     Raises:
         KQAError: unreachable, incomplete or unsupported base model, or a precision or attention known to be wrong.
     """
+    if torch.device(device).type == "cpu":
+        # Attention weights and their gradients are often below 1e-38, where a processor takes a hundred times as long
+        # for a product: training took twice as long. For the whole process, as threads are as their maker was.
+        torch.set_flush_denormal(True)
     source = resolve_source(base_model)
     with reading(base_model):
         config = AutoConfig.from_pretrained(source, trust_remote_code=False)

@@ -1,7 +1,7 @@
 """Forward passes over columns of tokens, each with its segment and position, that keep a cache."""
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import cast
 
@@ -10,10 +10,11 @@ from peft import PeftModel
 from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
-from kqa_lightning.model.attention import implementation_of
+from kqa_lightning.model.attention import KNOWN_ARCHITECTURES, PACKED_SDPA, implementation_of
+from kqa_lightning.model.last_layer import can_narrow, last_layer_at
 from kqa_lightning.model.masks import PADDING, Mask, attention_mask
-from kqa_lightning.model.shared_attention import ARCHITECTURES, SharedArticles
 from kqa_lightning.model.shared_attention import NAME as SHARED
+from kqa_lightning.model.shared_attention import SharedArticles
 
 QUESTION = 1  # each decoded row holds one question, so one segment number serves all
 
@@ -36,7 +37,7 @@ class Forward:
     @property
     def shares(self) -> bool:
         """Whether rows can read one copy of their article; otherwise each has its own."""
-        return self._base.config.model_type in ARCHITECTURES
+        return self._base.config.model_type in KNOWN_ARCHITECTURES
 
     @contextmanager
     def reading(self) -> Iterator[None]:
@@ -65,20 +66,24 @@ class Forward:
                 padded on the right.
             shared: Articles that are seen and are not in the cache.
         """
-        output = self.model(
-            input_ids=queries.ids,
-            attention_mask=self._mask(queries, keys),
-            position_ids=queries.positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **({} if shared is None else {"shared_articles": shared}),
-        )
+        last = queries.ids.shape[1] - 1
+        narrows = last > 0 and can_narrow(self.model)
+        with last_layer_at(self.model, torch.full_like(queries.ids[:, :1], last)) if narrows else nullcontext():
+            output = self.model(
+                input_ids=queries.ids,
+                attention_mask=self._mask(queries, keys),
+                position_ids=queries.positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+                **({} if shared is None else {"shared_articles": shared}),
+            )
         return output.logits[:, -1].float()
 
     def _mask(self, queries: "Columns", keys: "Columns | None") -> Mask | dict[str, Mask] | None:
         config = self._base.config
-        if keys is None and implementation_of(config) == "sdpa" and getattr(config, "sliding_window", None) is None:
+        plain = implementation_of(config) in ("sdpa", PACKED_SDPA) and getattr(config, "sliding_window", None) is None
+        if keys is None and plain:
             return None  # texts padded on the right are causal, and sdpa does half the work when it is told nothing
         return attention_mask(
             config,

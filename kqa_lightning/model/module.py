@@ -49,8 +49,9 @@ class KQAModule(LightningModule):
         lora: Shape of the adapters.
         quantization: nf4 keeps the base's linear layers in 4 bits, none keeps them whole.
         precision: Type of the base's other weights and of all arithmetic; the adapters are fp32 always.
-        attn_implementation: Attention; null takes the fastest that is right for the architecture: sdpa, and for the
-            soft cap of Gemma2 blockwise on a CPU and eager on a GPU, where flex_attention is another choice.
+        attn_implementation: Attention; null takes the fastest that is right for the architecture: packed_sdpa, which
+            computes articles without a mask, or sdpa; and for the soft cap of Gemma2 blockwise on a CPU and eager on
+            a GPU, where flex_attention is another choice.
         gradient_checkpointing: Compute each layer again in the backward pass: less memory, a third more time.
         optimizer: bitsandbytes' paged AdamW or torch's AdamW.
         learning_rate: Peak learning rate; on resume the one given here wins over the checkpoint's.

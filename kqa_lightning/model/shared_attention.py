@@ -18,8 +18,6 @@ from kqa_lightning.model.groups import alike
 from kqa_lightning.model.scores import masked_scores
 
 NAME = "shared_articles"
-# Architectures whose attention has nothing that is not computed here, such as sinks; each is tested.
-ARCHITECTURES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
 # Scores computed at once: on a CPU they are to stay in its cache.
 _CPU_SCORES, _GPU_SCORES = 1 << 18, 1 << 26
 

@@ -91,7 +91,7 @@ def test_what_is_held_at_once_is_bounded(
     make_model: Callable[..., PeftModel], monkeypatch: pytest.MonkeyPatch, tokens_per_batch: int, copies: bool
 ) -> None:
     if copies:
-        monkeypatch.setattr(forward, "ARCHITECTURES", ())
+        monkeypatch.setattr(forward, "KNOWN_ARCHITECTURES", ())
     model = make_model("llama").eval()
     held: list[int] = []
 
@@ -115,7 +115,7 @@ def test_rows_answer_alike_from_one_article_and_from_copies(
     usual = model.get_base_model().config._attn_implementation
     shared = answers()
     assert model.get_base_model().config._attn_implementation == usual
-    monkeypatch.setattr(forward, "ARCHITECTURES", ())
+    monkeypatch.setattr(forward, "KNOWN_ARCHITECTURES", ())
     assert answers() == shared
 
 

@@ -38,7 +38,7 @@ def test_layers_are_nf4_and_the_rest_has_the_precision(
     others = [p for p in model.parameters() if p.dtype != torch.uint8]
     assert {p.dtype for p in others} == {dtype}
     assert not any(p.requires_grad for p in model.parameters())
-    assert model.config._attn_implementation == ("blockwise" if family == "gemma2" else "sdpa")
+    assert model.config._attn_implementation == ("blockwise" if family == "gemma2" else "packed_sdpa")
 
 
 def test_without_quantisation_the_layers_are_whole(bases: dict[str, Path]) -> None:
@@ -116,17 +116,34 @@ def test_gradient_checkpointing_changes_nothing_but_memory(make_model: Callable[
         expected[checkpointing] = gradients(model)
         layer_runs.append(len(runs))
     assert layer_runs == [1, 2]
-    assert all(torch.equal(expected[False][name], expected[True][name]) for name in expected[False])
+    for name, gradient in expected[False].items():  # the last layer is computed whole where layers are computed again
+        assert (expected[True][name] - gradient).norm() / gradient.norm() < 1e-5, name
+
+
+def test_products_too_small_for_a_full_mantissa_are_zero_on_a_cpu(bases: dict[str, Path]) -> None:
+    """In all threads: those that were made before keep what they had, so that the process must not have any yet."""
+    code = (
+        "import sys, torch; from kqa_lightning.model.base import load_base_model; torch.set_num_threads(2);"
+        " small = lambda: (torch.full((1 << 20,), 1e-39) * 0.5).view(torch.int32).count_nonzero().item();"
+        " load_base_model(sys.argv[1], precision='fp32'); print(small())"
+    )
+    command = [sys.executable, "-c", code, str(bases["llama"])]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["0"]
+    torch.set_flush_denormal(False)
+    assert torch.tensor(1e-39) * 0.5 != 0
 
 
 def test_attention_known_to_be_wrong_is_refused_with_its_reason() -> None:
     gemma2, llama = Gemma2Config(), LlamaConfig()
     assert choose_attention(gemma2, None, "bf16") == "eager"
     assert choose_attention(gemma2, None, "bf16", on_cpu=True) == "blockwise"
-    assert choose_attention(llama, None, "fp16") == choose_attention(llama, None, "fp32", on_cpu=True) == "sdpa"
+    assert choose_attention(llama, None, "fp16") == choose_attention(llama, None, "fp32", on_cpu=True) == "packed_sdpa"
     assert choose_attention(llama, "eager", "bf16") == "eager"
     with pytest.raises(KQAError, match="sdpa drops the soft cap"):
         choose_attention(gemma2, "sdpa", "bf16")
+    with pytest.raises(KQAError, match="packed_sdpa drops the soft cap"):
+        choose_attention(gemma2, "packed_sdpa", "bf16")
     with pytest.raises(KQAError, match="fp16 is numerically unstable with gemma2"):
         choose_attention(gemma2, None, "fp16")
     assert choose_attention(gemma2, "flex_attention", "bf16") == "flex_attention"
@@ -144,7 +161,8 @@ def test_layers_that_carry_one_question_into_the_next_are_refused(kind: str) -> 
 
 @pytest.mark.parametrize("kind", ["mistral", "qwen3", "gemma3_text", "exaone4", "cohere2"])
 def test_layers_of_full_or_sliding_attention_are_taken(kind: str) -> None:
-    assert choose_attention(AutoConfig.for_model(kind), None, "fp32") == "sdpa"
+    known = kind in ("mistral", "qwen3")
+    assert choose_attention(AutoConfig.for_model(kind), None, "fp32") == ("packed_sdpa" if known else "sdpa")
 
 
 def test_weights_that_are_not_there_are_reported(tmp_path: Path) -> None:

@@ -10,12 +10,16 @@ from kqa_lightning.data.packing import pack, split_article
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.masks import attention_mask
 
-MODELS = [("gemma2", "eager"), ("gemma2", "blockwise"), ("llama", "sdpa"), ("llama", "eager"), ("llama", "blockwise")]
+MODELS = [
+    *(("gemma2", attention) for attention in ("eager", "blockwise")),
+    *(("llama", attention) for attention in ("packed_sdpa", "sdpa", "eager", "blockwise")),
+]
 CASES = {
     "window exceeded": [random_article(1, 40, [(6, 3), (9, 5), (4, 1)])],
     "window not exceeded": [random_article(2, 5, [(3, 2), (4, 3)])],
     "several articles, padded": [random_article(3, 30, [(5, 2)]), random_article(4, 11, [(4, 4), (7, 2), (2, 1)])],
     "an article of one token, answers of one token": [random_article(5, 1, [(1, 1), (3, 1)])],
+    "one answer of one token": [random_article(8, 12, [(4, 1)])],
     "one question": [random_article(7, 12, [(4, 2)])],
     "thirty questions": [random_article(6, 25, [(1 + i % 7, 1 + i % 4) for i in range(30)])],
 }
