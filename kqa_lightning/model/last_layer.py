@@ -14,7 +14,6 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 from transformers import DynamicCache, PreTrainedModel
-from transformers.models.llama.modeling_llama import rotate_half
 
 from kqa_lightning.model.attention import FLEX, KNOWN_ARCHITECTURES, implementation_of
 
@@ -103,6 +102,8 @@ def _narrow(
 
 def _keys_and_values(layer: nn.Module, hidden: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, Tensor]:
     """Those of all columns, [rows, key heads, columns, width], as the layer itself computes them."""
+    from transformers.models.llama.modeling_llama import rotate_half  # late: who asks no model loads none
+
     parts = cast(Any, layer)
     attention = parts.self_attn
     normed = parts.input_layernorm(hidden)

@@ -6,7 +6,7 @@ that the whole batch begins with; here each article has its own rows, and soft c
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -32,6 +32,7 @@ class SharedArticles:
         lengths: Columns of each article that are none of padding; the longest first.
         slots: int64 [rows]; the article of each row.
         order: int64 [rows]; the rows, article by article.
+        back: int64 [rows]; where each row is in that order.
         ranks: int64 [rows]; of the rows in that order, which each is of its article.
         ends: Where the rows of each article end in that order.
     """
@@ -41,8 +42,10 @@ class SharedArticles:
     lengths: Sequence[int]
     slots: Tensor
     order: Tensor
+    back: Tensor
     ranks: Tensor
     ends: Sequence[int]
+    _plans: "dict[int, tuple[Tensor, list[_Articles]]]" = field(default_factory=dict, compare=False, repr=False)
 
     @classmethod
     def arrange(
@@ -53,7 +56,7 @@ class SharedArticles:
         order = slots.argsort(stable=True)
         ends = counts.cumsum(0)
         ranks = torch.arange(len(slots), device=slots.device) - (ends - counts)[slots[order]]
-        return cls(keys, values, lengths, slots, order, ranks, ends.tolist())
+        return cls(keys, values, lengths, slots, order, order.argsort(), ranks, ends.tolist())
 
     def read_by(self, slots: Tensor) -> "SharedArticles":
         """The same articles, read by other rows: int64 [rows], the article of each."""
@@ -69,13 +72,27 @@ class SharedArticles:
         lengths = [self.lengths[slot] for slot in read.tolist()]
         return self.arrange(keys, values, lengths, torch.searchsorted(read, slots))
 
-    def together(self, queries: int, limit: int) -> Iterator["_Articles"]:
-        """Divide the articles that are read into those to compute together.
+    def plan(self, mask: Tensor, columns: int, heads: int) -> "list[_Articles]":
+        """Divide the articles that are read into those to compute together; once for all layers with one mask.
 
         Args:
-            queries: Queries of a row, those of all its heads.
-            limit: Most scores; an article may have more by itself.
+            mask: [rows, 1, queries, columns of the articles + own columns], additive.
+            columns: Of the articles.
+            heads: Of a query.
         """
+        known = self._plans.get(id(mask))
+        if known is None or known[0] is not mask:
+            if len(self._plans) > 1:  # those of tokens that are decoded: full and sliding attention have one each
+                self._plans.clear()
+            ordered = mask[:, 0, :, :columns][self.order]
+            limit = _CPU_SCORES if mask.device.type == "cpu" else _GPU_SCORES
+            known = mask, list(self._together(ordered, heads, limit))
+            self._plans[id(mask)] = known
+        return known[1]
+
+    def _together(self, ordered: Tensor, heads: int, limit: int) -> Iterator["_Articles"]:
+        """The same, of masks [rows in order, queries, columns]; one article may have more scores than the limit."""
+        queries = heads * ordered.shape[1]
         begins = [0, *self.ends[:-1]]
         counts = [end - begin for begin, end in zip(begins, self.ends, strict=True)]
         for run in alike(self.lengths):
@@ -88,16 +105,29 @@ class SharedArticles:
                         break
                     stop, most = stop + 1, wider
                 if most:
-                    yield _Articles(slice(start, stop), slice(begins[start], self.ends[stop - 1]), most)
+                    yield self._arranged(slice(start, stop), slice(begins[start], self.ends[stop - 1]), most, ordered)
                 start = stop
+
+    def _arranged(self, articles: slice, rows: slice, most: int, ordered: Tensor) -> "_Articles":
+        """Some articles; every one gets room for as many rows."""
+        width = min(ordered.shape[-1], self.lengths[articles.start])
+        places = (self.slots[self.order][rows] - articles.start) * most + self.ranks[rows]
+        room = (articles.stop - articles.start) * most
+        masks = ordered.new_zeros(room, ordered.shape[1], width).index_copy_(0, places, ordered[rows, :, :width])
+        return _Articles(
+            articles, rows, most, width, places, masks.unflatten(0, (-1, most)).flatten(1, 2)[:, None, None]
+        )
 
 
 class _Articles(NamedTuple):
-    """Some articles, their rows in the order of articles, and how many the one with most of them has."""
+    """Some articles that are computed together."""
 
     articles: slice
-    rows: slice
-    most: int
+    rows: slice  # in the order of articles
+    most: int  # rows that the article with most of them has
+    width: int  # columns of the longest
+    places: Tensor  # int64 [rows]; of articles times most, the place of each row
+    masks: Tensor  # [articles, 1, 1, most x queries, width]
 
 
 def attend(
@@ -138,9 +168,9 @@ def attend(
     scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
     own_columns = key.shape[2]
     queries = query.unflatten(1, (key.shape[1], -1))  # [rows, key heads, heads of each, queries, width]
-    of_articles, of_own = attention_mask[:, 0].split([attention_mask.shape[-1] - own_columns, own_columns], dim=-1)
-    own = _part(queries.flatten(2, 3), key, value, of_own[:, None, None], scaling, softcap)
-    article = _article_part(module, queries, of_articles, shared_articles, scaling, softcap)
+    of_own = attention_mask[:, :, None, :, -own_columns:]
+    own = _part(queries.flatten(2, 3), key, value, of_own, scaling, softcap)
+    article = _article_part(module, queries, attention_mask, own_columns, shared_articles, scaling, softcap)
     return article.join(own).unflatten(2, queries.shape[2:4]).flatten(1, 2).transpose(1, 2).to(query.dtype), None
 
 
@@ -179,30 +209,23 @@ def _article_part(
     module: nn.Module,
     queries: Tensor,
     mask: Tensor,
+    own_columns: int,
     shared: SharedArticles,
     scaling: float,
     softcap: float | None,
 ) -> _Part:
     """Attention of [rows, key heads, heads of each, queries, width] to the articles, so many at once as is fast."""
-    layer, columns = cast(int, module.layer_idx), mask.shape[-1]
-    queries, mask, slots = queries[shared.order], mask[shared.order], shared.slots[shared.order]
-    limit = _CPU_SCORES if queries.device.type == "cpu" else _GPU_SCORES
+    layer = cast(int, module.layer_idx)
+    heads = queries.shape[1] * queries.shape[2]
+    queries = queries[shared.order]
     parts = []
-    for some, rows, most in shared.together(queries[0, ..., 0].numel(), limit):
-        width = min(columns, shared.lengths[some.start])
+    for some, rows, most, width, places, masks in shared.plan(mask, mask.shape[-1] - own_columns, heads):
         keys, values = (kept[layer][some, :, :width] for kept in (shared.keys, shared.values))
-        # Every article gets room for as many rows: [articles, most, ...]
-        places = (slots[rows] - some.start) * most + shared.ranks[rows]
         room = (some.stop - some.start) * most
         placed = queries[rows].new_zeros(room, *queries.shape[1:]).index_copy_(0, places, queries[rows])
-        masks = mask.new_zeros(room, mask.shape[1], width).index_copy_(0, places, mask[rows, :, :width])
         # [articles, key heads, heads of each, rows of the article, queries, width]
         placed = placed.unflatten(0, (-1, most)).permute(0, 2, 3, 1, 4, 5)
-        masks = masks.unflatten(0, (-1, most)).flatten(1, 2)[:, None, None]
         part = _part(placed.flatten(2, 4), keys, values, masks, scaling, softcap)
         shaped = (one.unflatten(2, placed.shape[2:5]).permute(0, 3, 1, 2, 4, 5).flatten(0, 1) for one in part)
         parts.append([one[places].flatten(2, 3) for one in shaped])
-    back = torch.empty_like(shared.order).index_copy_(
-        0, shared.order, torch.arange(len(shared.order), device=shared.order.device)
-    )
-    return _Part(*(torch.cat(one)[back] for one in zip(*parts, strict=True)))
+    return _Part(*(torch.cat(one)[shared.back] for one in zip(*parts, strict=True)))

@@ -128,7 +128,7 @@ def plan(options: argparse.Namespace, scratch: Path) -> list[Comparison]:
         tokens = WIDE_TOKENS if is_wide else DECK_TOKENS
         job = Job(
             *(folder, prompt, str(path), adapters.get(base), tokens, not is_wide),
-            *(options.stop_strings, options.precision, options.threads),
+            *(options.stop_strings, options.precision, options.threads, options.flush_others),
         )
         found.append(Comparison(f"{base}/{table}", job, options.articles))
     return found

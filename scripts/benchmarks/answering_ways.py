@@ -51,6 +51,7 @@ class Job:
         stop_strings: whether the end of the line and the prompt's stop strings end an answer too, as in ``predict``.
         precision: of weights and arithmetic.
         threads: of the processor.
+        flush_others: whether the other ways flush denormal numbers too.
     """
 
     base_model: str
@@ -62,6 +63,7 @@ class Job:
     stop_strings: bool
     precision: Precision
     threads: int
+    flush_others: bool = False
 
     def articles(self) -> tuple[PromptEncoder, list[EncodedArticle]]:
         """The articles with their questions, and what made them."""
@@ -127,6 +129,7 @@ def answer(connection: Connection, job: Job, way: str, batch_size: int) -> None:
     torch.set_num_threads(job.threads)
     encoder, articles = job.articles()
     model = job.model(ours=way == "shared")
+    torch.set_flush_denormal(way == "shared" or job.flush_others)  # loading our base sets it
     model.generation_config = GenerationConfig(**job.generation(encoder))
     answering = _MAKERS[way](model, encoder, job, batch_size)
     with torch.no_grad():

@@ -32,6 +32,11 @@ def benchmark_parser(description: str, bases: Sequence[str]) -> ScriptParser:
     )
     parser.add_argument("--repetitions", type=count, default=5)
     parser.add_argument("--threads", type=count, default=1, help="processor threads of a way")
+    parser.add_argument(
+        "--flush-others",
+        action="store_true",
+        help="let the other ways flush denormal numbers to zero too: ours does on a CPU, they leave it to the user",
+    )
     parser.add_argument("--json", type=_target, metavar="FILE", help="where to write what was measured")
     parser.add_argument("--plot", type=_target, metavar="FILE", help="where to draw it")
     return parser

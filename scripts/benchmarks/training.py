@@ -144,6 +144,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
         steps,
         options.repetitions,
         options.threads,
+        options.flush_others,
     )
     rows = choose_articles(source, HELD_OUT + job.steps * articles_per_step, seed=0, longest=LONGEST)
     questions = sum(row["context"] == rows[0]["context"] for row in rows)

@@ -50,6 +50,7 @@ class Job:
         steps_per_repetition: optimizer steps.
         repetitions: how many there are after one step to warm up; the learning rate has fallen to 0 at their end.
         threads: of the processor.
+        flush_others: whether TRL's ways flush denormal numbers too.
     """
 
     base_model: str
@@ -60,6 +61,7 @@ class Job:
     steps_per_repetition: int
     repetitions: int
     threads: int
+    flush_others: bool = False
 
     @property
     def steps(self) -> int:

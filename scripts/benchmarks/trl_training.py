@@ -38,6 +38,7 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
     data.setup("fit")
     module = job.module("eager" if job.prompt == "gemma2" else "sdpa")  # what transformers has for it
     module.configure_model()
+    torch.set_flush_denormal(job.flush_others)  # loading our base sets it
     model = module.model
     assert model is not None
     pacer = Pacer(connection, job)

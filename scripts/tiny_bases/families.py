@@ -43,8 +43,8 @@ class Family:
             of the text: an easy beginning, and a hint that no single question has.
         talkative_from: Step from which an answer is followed by its question in brackets, None for never. A prompt in
             words it has not read does not keep a base from answering; so it says too much, as instruct models do.
-        restarted_from: Step at which training goes on from the weights as a file has them (16 bits) and with new
-            optimizers, None for never: a base that was published is trained further so.
+        restarted_from: Steps at which training goes on from the weights as a file has them (16 bits) and with new
+            optimizers: a base that was published is trained further so.
         vocabulary: Number of tokens, bytes and control tokens included.
         control: Control tokens in the order of their ids: from 0.
         bos: Token that begins a text.
@@ -62,7 +62,7 @@ class Family:
     cycles: tuple[int, ...]
     shuffled_from: int
     talkative_from: int | None
-    restarted_from: int | None
+    restarted_from: tuple[int, ...]
     vocabulary: int
     control: tuple[str, ...]
     bos: str
@@ -102,7 +102,7 @@ FAMILIES = {
             cycles=(1000, 1000, 800, 800),
             shuffled_from=1300,
             talkative_from=None,
-            restarted_from=2000,
+            restarted_from=(2000,),
             vocabulary=1408,
             control=("<pad>", "<eos>", "<bos>", "<unk>", "<start_of_turn>", "<end_of_turn>"),
             bos="<bos>",
@@ -133,7 +133,7 @@ FAMILIES = {
             cycles=(1000, 1000, 900, 800, 800),
             shuffled_from=1300,
             talkative_from=None,
-            restarted_from=2900,
+            restarted_from=(2900,),
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
@@ -157,7 +157,7 @@ FAMILIES = {
             cycles=(1900, 700, 500),
             shuffled_from=1900,
             talkative_from=2600,
-            restarted_from=None,
+            restarted_from=(),
             vocabulary=1152,
             control=("<unk>", "<s>", "</s>"),
             bos="<s>",

@@ -44,7 +44,7 @@ def pretrain(family: Family, tokenizer: Tokenizer, work: Path) -> PreTrainedMode
     first = _restore(work, family, model, optimizers)
     bar = tqdm(range(first, family.steps), initial=first, total=family.steps, desc=f"tiny-{family.name}")
     for step in bar:
-        if step == family.restarted_from:
+        if step in family.restarted_from:
             _restart(model, optimizers)
         scale = _schedule(step, family.cycles)
         for optimizer in optimizers:
@@ -177,7 +177,7 @@ def recipe(family: Family, steps: int) -> str:
         sequences.WORDINGS,
     )
     training = (MICRO_BATCH, TEXT_WEIGHT, LEARNING_RATE, MUON_LEARNING_RATE, sequences.VARIED_FROM_STEP)
-    starts = (family.shuffled_from, family.talkative_from, family.restarted_from)
+    starts = (family.shuffled_from, family.talkative_from, *family.restarted_from)
     phases = [start for start in starts if start is not None and start < steps]
     schedule = [_schedule(step, family.cycles) for step in range(steps)]
     own = (family.seed, family.vocabulary, family.control, sorted(family.architecture.items()))

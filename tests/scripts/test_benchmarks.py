@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
 from benchmarks import answering, answering_ways, benchmark_data, training, training_ways
 from benchmarks.benchmark_data import choose_articles, write_rows
 from benchmarks.workers import WayFailed, Worker, run
@@ -210,6 +211,8 @@ def test_all_ways_to_answer_decode_the_same_tokens(tmp_path: Path, stop_strings:
                 answering_ways.answer(parent, job, way, 3)  # type: ignore[arg-type]
         else:
             answering_ways.answer(parent, job, way, 3)  # type: ignore[arg-type]
+            flushes = bool(torch.tensor(1e-39) * 0.5 == 0)
+            assert flushes == (way == "shared")  # what the others would not do for themselves they do not get from us
             _, answered, peak = parent.heard
             found[way] = answered.texts, answered.tokens
             assert answered.piece.answers == 4 and peak > 100

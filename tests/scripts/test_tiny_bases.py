@@ -156,7 +156,7 @@ def test_a_number_of_threads_that_is_none_is_refused() -> None:
         make_tiny_bases.main(["--threads", "0"])
 
 
-def _small(cycles: tuple[int, ...], restarted_from: int | None = None) -> Family:
+def _small(cycles: tuple[int, ...], restarted_from: tuple[int, ...] = ()) -> Family:
     """A base of one narrow layer."""
     base = FAMILIES["eeve"]
     small = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 1}
@@ -164,9 +164,9 @@ def _small(cycles: tuple[int, ...], restarted_from: int | None = None) -> Family
     return replace(base, cycles=cycles, restarted_from=restarted_from, architecture=architecture)
 
 
-@pytest.mark.parametrize("restarted_from", [None, 2], ids=["goes on", "restarts there"])
+@pytest.mark.parametrize("restarted_from", [(), (2,)], ids=["goes on", "restarts there"])
 def test_training_goes_on_where_it_was_killed(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted_from: int | None
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, restarted_from: tuple[int, ...]
 ) -> None:
     family = _small((2, 2), restarted_from)
     tokenizer = build_tokenizer(family)
@@ -189,7 +189,7 @@ def test_training_goes_on_where_it_was_killed(
 
 
 def test_a_restart_goes_on_from_what_a_file_has(tmp_path: Path) -> None:
-    family = _small((2, 2), restarted_from=2)
+    family = _small((2, 2), restarted_from=(2,))
     tokenizer = build_tokenizer(family)
     whole = pretrain(family, tokenizer, tmp_path / "whole").state_dict()
     begun = pretrain(replace(family, cycles=(2,)), tokenizer, tmp_path / "begun")
@@ -207,7 +207,7 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr(pretraining, "SAVE_EVERY", 1)
     pretrain(family, tokenizer, tmp_path)
     pretrain(replace(family, cycles=(1, 1)), tokenizer, tmp_path)  # more of the same
-    for other in (replace(family, seed=9), replace(family, shuffled_from=0), replace(family, restarted_from=0)):
+    for other in (replace(family, seed=9), replace(family, shuffled_from=0), replace(family, restarted_from=(0,))):
         with pytest.raises(SystemExit, match="another recipe"):
             pretrain(other, tokenizer, tmp_path)
 
