@@ -18,10 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP)  ## Make .venv with the tested versions
 
-demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about ten minutes on two cores
+demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about four minutes on two cores
 	$(BIN)/python scripts/demo.py
 
-demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: about twenty minutes
+demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: about eleven minutes
 	$(BIN)/python scripts/demo.py --full
 
 test: $(STAMP)  ## Run the test suite
@@ -42,7 +42,7 @@ format: $(STAMP)  ## Format the code
 sample: $(STAMP)  ## Write the sample data set again
 	$(BIN)/python scripts/make_sample_data.py
 
-bases: $(STAMP)  ## Pre-train the three tiny bases again (hours)
+bases: $(STAMP)  ## Pre-train the three tiny bases again: about six hours on one core
 	$(BIN)/python scripts/make_tiny_bases.py
 
 clean:  ## Remove the demo's runs and caches, not the environment, other runs nor a half-trained base

@@ -2,6 +2,7 @@
 
 from callbacks.answer_evaluation import AnswerEvaluation
 from callbacks.answer_progress import AnswerProgress
+from callbacks.curve_steps import CurveSteps
 from callbacks.finite_guard import FiniteGuard
 from callbacks.prediction_writer import PredictionWriter
 from callbacks.result_printer import ResultPrinter
@@ -14,6 +15,7 @@ from callbacks.throughput import Throughput
 __all__ = [
     "AnswerEvaluation",
     "AnswerProgress",
+    "CurveSteps",
     "FiniteGuard",
     "PredictionWriter",
     "ResultPrinter",

@@ -27,6 +27,16 @@ class AnswerProgress(TQDMProgressBar):
         kwargs: As for Lightning's bar.
     """
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Begin the bar of a training; one that goes on in mid-epoch is not told that an epoch starts."""
+        super().on_train_start(trainer, pl_module)
+        if trainer.fit_loop.restarted_mid_epoch:
+            bar = self.train_progress_bar
+            bar.reset(total=self.total_train_batches)
+            # Counted, and taking none of this run's time.
+            bar.initial = bar.n = trainer.fit_loop.epoch_loop.batch_progress.current.ready
+            bar.set_description(f"Epoch {trainer.current_epoch}")
+
     def on_validation_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Begin the bar of a validation."""
         super().on_validation_start(trainer, pl_module)

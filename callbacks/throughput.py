@@ -47,8 +47,12 @@ class Throughput(Callback):
         self._work: deque[Work] = deque(maxlen=window)
         self._since = 0.0
 
+    def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """Start the clock: a run that goes on in mid-epoch has no start of that epoch."""
+        self._since = time.perf_counter()
+
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        """Start the clock."""
+        """Start it anew: what comes between two epochs is no training."""
         self._since = time.perf_counter()
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:

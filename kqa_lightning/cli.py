@@ -111,6 +111,7 @@ class KQACLI(LightningCLI):
             logger = False
         elif logger in (None, True):
             logger = Curves(given["default_root_dir"])
+        steps = [callbacks.CurveSteps()] if logger else []
         monitors = [LearningRateMonitor("step"), callbacks.Throughput()] if logger else []
         plugins = given["plugins"] or []
         # New ones for every trainer: they keep what they have said. They come after those that answer and write.
@@ -120,7 +121,7 @@ class KQACLI(LightningCLI):
         ]
         trainer = super().instantiate_trainer(
             logger=logger,
-            callbacks=[*_as_list(given["callbacks"]), *monitors],
+            callbacks=[*steps, *_as_list(given["callbacks"]), *monitors],
             plugins=[*_as_list(plugins), CheckpointFiles()],
             **kwargs,
         )

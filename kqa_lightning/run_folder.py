@@ -1,6 +1,7 @@
 """The folder of a run: where its checkpoints, adapter and curves are, and what an earlier run left there."""
 
 import os
+import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
 from pathlib import Path
@@ -47,6 +48,13 @@ class RunFolder:
         folder = next(path for path in (self.root.absolute(), *self.root.absolute().parents) if path.exists())
         if not folder.is_dir() or not os.access(folder, os.W_OK | os.X_OK):
             raise KQAError(f"--trainer.default_root_dir {self.root}: {folder} is no folder that can be written to")
+        if not self.root.exists():
+            try:  # permissions do not say it all: in /proc, for one, nobody makes a folder
+                tempfile.TemporaryDirectory(prefix=".", dir=folder).cleanup()
+            except OSError as error:
+                raise KQAError(
+                    f"--trainer.default_root_dir {self.root}: no folder can be made in {folder} ({error.strerror})"
+                ) from error
 
     def take(self) -> None:
         """Make the folder, and keep other runs from writing to it until this one lets it go or ends.

@@ -1,6 +1,6 @@
 """Pre-train the three tiny base models of the demo from scratch.
 
-    python scripts/make_tiny_bases.py                # all three, some two hours each on one core
+    python scripts/make_tiny_bases.py                # all three, some six hours on one core
     python scripts/make_tiny_bases.py --only eeve
 
 Deterministic by seed on one kind of processor; killed and started again, it goes on where it stopped.
@@ -27,10 +27,11 @@ def make(family: Family, output: Path, work: Path) -> None:
     folder = output / f"tiny-{family.name}"
     tokenizer = save_tokenizer(family, folder)
     model = pretrain(family, tokenizer, work / family.name)
+    model.generation_config.eos_token_id = family.end_ids
     model.half().save_pretrained(folder)
     size = (folder / "model.safetensors").stat().st_size
     if size > LIMIT:
-        raise SystemExit(f"error: {folder} takes {size:,} bytes, more than {LIMIT:,}: make the model smaller")
+        raise KQAError(f"{folder} takes {size:,} bytes, more than {LIMIT:,}: make the model smaller")
     print(f"{folder}: {model.num_parameters():,} parameters, {size / 2**20:.2f} MiB")
 
 

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -283,3 +284,12 @@ def test_a_root_dir_that_cannot_be_made_is_refused(
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     line = refusal(capsys, *runs.arguments(command, str(tmp_path / "file" / "run")))
     assert "--trainer.default_root_dir" in line
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.parametrize("command", ["fit", "test", "crossfit"])
+def test_a_place_where_no_folder_can_be_made_is_refused(
+    runs: SmallRuns, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = refusal(capsys, *runs.arguments(command, "/proc/x/run"))
+    assert line.startswith("error: --trainer.default_root_dir /proc/x/run: ")

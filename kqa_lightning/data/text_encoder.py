@@ -8,8 +8,8 @@ from typing import Any
 from tokenizers import Encoding, Tokenizer, models
 from transformers import AutoTokenizer, PreTrainedTokenizerBase
 
-from kqa_lightning.assets import TINY_BASES, resolve_base_model
-from kqa_lightning.data.hub import ask_hub_once
+from kqa_lightning.assets import TINY_BASES
+from kqa_lightning.data.bases import locate_base, one_line
 from kqa_lightning.errors import KQAError
 
 SPACE_MARK = "▁"  # how SentencePiece vocabularies write a space; U+2581 in a text would decode to one
@@ -19,9 +19,9 @@ def load_tokenizer(base_model: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a bundled base model, a folder or a hub id; no remote code is run.
 
     Raises:
-        KQAError: where there is none, or none of the fast kind.
+        KQAError: where there is none, or none of the fast kind; or as `locate_base`.
     """
-    name = resolve_base_model(base_model)
+    name = locate_base(base_model)
     folder = Path(name)
     if folder.is_dir() and not any((folder / file).exists() for file in ("config.json", "tokenizer.json")):
         raise KQAError(
@@ -29,13 +29,11 @@ def load_tokenizer(base_model: str) -> PreTrainedTokenizerBase:
             " model and its tokenizer in Hugging Face format"
         )
     try:
-        ask_hub_once(name)
         tokenizer = AutoTokenizer.from_pretrained(name, trust_remote_code=False)
     except Exception as error:  # OSError, ValueError, KeyError, network errors: all mean the same to the user
-        reason = str(error).strip().partition("\n")[0]
         raise KQAError(
-            f"--model.base_model {base_model}: its tokenizer cannot be loaded ({type(error).__name__}:"
-            f" {reason}); offline, pass a folder with the model and its tokenizer, or one of those bundled:"
+            f"--model.base_model {base_model}: its tokenizer cannot be loaded ({one_line(error)});"
+            " offline, pass a folder with the model and its tokenizer, or one of those bundled:"
             f" {', '.join(TINY_BASES)}"
         ) from error
     if not tokenizer.is_fast:

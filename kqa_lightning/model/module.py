@@ -18,6 +18,7 @@ from transformers import PreTrainedModel
 from kqa_lightning.data.answer_rules import AnswerRule
 from kqa_lightning.data.datamodule import data_of
 from kqa_lightning.errors import KQAError
+from kqa_lightning.model.adapter_card import adapter_card
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
 from kqa_lightning.model.answerer import Answerer
 from kqa_lightning.model.answers import AnsweredQuestion, Candidate
@@ -163,6 +164,9 @@ class KQAModule(LightningModule):
         config.base_model_name_or_path = self.base_model
         # "auto" would ask the hub whether the vocabulary was resized.
         model.save_pretrained(str(folder), safe_serialization=True, save_embedding_layers=False)
+        # In the place of PEFT's, which is a form to fill in, with the base's place on this machine.
+        card = adapter_card(self.base_model, self.quantization, self.precision)
+        (Path(folder) / "README.md").write_text(card, encoding="utf-8")
 
     # --- loss --------------------------------------------------------------------------------------------------
 

@@ -1,4 +1,4 @@
-"""Where a base model is read from: bundled, a folder, or the Hugging Face Hub; with errors a person can act on."""
+"""A base model's source: what it is told apart by, and its errors as a person can act on them."""
 
 import json
 import logging
@@ -10,12 +10,11 @@ from huggingface_hub import hf_hub_download, try_to_load_from_cache
 from safetensors import SafetensorError
 from transformers.utils import logging as transformers_logging
 
-from kqa_lightning.assets import TINY_BASES, resolve_base_model
+from kqa_lightning.assets import resolve_base_model
+from kqa_lightning.data.bases import locate_base, one_line, unreachable
 from kqa_lightning.data.cache import fingerprint
-from kqa_lightning.data.hub import ask_hub_once
 from kqa_lightning.errors import KQAError
 
-_PATH_STARTS = ("/", "./", "../", "~")
 # Of a file of weights this many pieces are looked at, of this many bytes: all of a small one.
 _PIECES, _PIECE = 64, 1 << 16
 
@@ -26,26 +25,12 @@ def resolve_source(base_model: str) -> str:
     Raises:
         KQAError: it names a folder that does not exist or has no ``config.json``, or the hub cannot be asked for it.
     """
-    name = resolve_base_model(base_model)
-    folder = Path(name)
-    if folder.is_dir():
-        if not (folder / "config.json").is_file():
-            raise KQAError(
-                f"--model.base_model {base_model}: the folder has no config.json; name one in Hugging Face format"
-            )
-        return str(folder)
-    if folder.exists():
-        raise KQAError(f"--model.base_model {base_model} is a file; name the folder that holds the model")
-    if name.startswith(_PATH_STARTS) or name.count("/") != 1:
+    source = locate_base(base_model)
+    if Path(source).is_dir() and not (Path(source) / "config.json").is_file():
         raise KQAError(
-            f"--model.base_model {base_model}: there is no such folder; a hub id has the form owner/name, and"
-            f" bundled are {', '.join(TINY_BASES)}"
+            f"--model.base_model {base_model}: the folder has no config.json; name one in Hugging Face format"
         )
-    try:
-        ask_hub_once(name)
-    except Exception as error:  # network errors and the hub's refusals alike
-        raise _unreachable(base_model, error) from error
-    return name
+    return source
 
 
 def source_digest(base_model: str) -> str:
@@ -128,17 +113,5 @@ def _pieces(file: Path) -> Iterator[bytes]:
 
 def _as_user_error(base_model: str, error: Exception) -> KQAError:
     if Path(resolve_base_model(base_model)).is_dir():
-        return KQAError(f"--model.base_model {base_model}: the folder cannot be loaded: {_one_line(error)}")
-    return _unreachable(base_model, error)
-
-
-def _unreachable(base_model: str, error: Exception) -> KQAError:
-    return KQAError(
-        f"--model.base_model {base_model} cannot be had from the Hugging Face Hub: check the name, the network and,"
-        " for a gated model, `hf auth login`; offline, pass a folder with the model, or one of those bundled:"
-        f" {', '.join(TINY_BASES)} ({_one_line(error)})"
-    )
-
-
-def _one_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
+        return KQAError(f"--model.base_model {base_model}: the folder cannot be loaded: {one_line(error)}")
+    return unreachable(base_model, error)

@@ -79,6 +79,11 @@ class Family:
         """Optimizer steps of the whole pre-training."""
         return sum(self.cycles)
 
+    @property
+    def end_ids(self) -> list[int]:
+        """Ids that end what the model writes: of a text, and of an answer where that is another."""
+        return [self.control.index(end) for end in dict.fromkeys((self.eos, self.answer_end))]
+
     def config(self) -> PreTrainedConfig:
         """The transformers configuration of the model."""
         kind = Gemma2Config if self.name == "gemma2" else LlamaConfig

@@ -17,6 +17,7 @@ from torch.nn import functional
 from tqdm import tqdm
 from transformers import AutoModelForCausalLM, PreTrainedModel
 
+from kqa_lightning.errors import KQAError
 from tiny_bases import sequences
 from tiny_bases.families import Family
 from tiny_bases.sequences import encode, step_articles, step_wordings
@@ -205,7 +206,7 @@ def _restore(work: Path, family: Family, model: PreTrainedModel, optimizers: lis
         return 0
     state = torch.load(work / "state.pt", weights_only=True)
     if state["recipe"] != recipe(family, state["step"]):
-        raise SystemExit(f"error: {work / 'state.pt'} was made by another recipe: delete it to start anew")
+        raise KQAError(f"{work / 'state.pt'} was made by another recipe: delete it to start anew")
     model.load_state_dict(state["model"])
     for optimizer, saved in zip(optimizers, state["optimizers"], strict=True):
         optimizer.load_state_dict(saved)

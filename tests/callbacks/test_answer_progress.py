@@ -77,6 +77,18 @@ def test_a_validation_in_fit_counts_batches(
     assert not any("answers/s" in state for state in states)
 
 
+def test_a_fit_that_goes_on_in_mid_epoch_shows_epoch_and_total(
+    runs: SmallRuns, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    begun = bars(runs, capsys, "fit", str(tmp_path), "--trainer.max_epochs", "1", "--trainer.max_steps", "2")
+    assert any(re.match(r"Epoch 0: .*\| 2/6 \[", state) for state in begun), begun
+    options = ("--trainer.max_epochs", "2", "--trainer.max_steps", "8", "--ckpt_path", "last")
+    states = bars(runs, capsys, "fit", str(tmp_path), *options)
+    found = [match.groups() for state in states if (match := re.match(r"Epoch (\d): .*\| ([1-9])/6 \[", state))]
+    assert list(dict.fromkeys(found)) == [*(("0", number) for number in "23456"), ("1", "1"), ("1", "2")]
+    assert not any(re.search(r"[1-9]/\?", state) for state in states)  # of an unknown total
+
+
 def test_answers_without_gold_are_counted_and_not_scored() -> None:
     score = RunningScore()
     assert score.char_f1 is None

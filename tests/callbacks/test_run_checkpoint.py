@@ -18,6 +18,7 @@ from kqa_lightning.__main__ import main
 from kqa_lightning.run_folder import RunFolder
 
 MEBIBYTE = 1 << 20
+RATE = "lr-PagedAdamW32bit"
 
 
 def killed(runs: SmallRuns, run: str, step: int, where: str, *options: str) -> None:
@@ -97,7 +98,7 @@ def test_a_run_ends_with_a_validation(
         assert load(folder / name)["global_step"] == steps
     assert not math.isnan(load(folder / BEST)["best_score"])
     assert (folder / ADAPTER).exists()
-    assert len(scalars(folder, "val/char_f1")) == 1
+    assert [step for step, _ in scalars(folder, "val/char_f1")] == [max(steps - 1, 0)]
 
 
 def test_a_fresh_fit_sets_an_earlier_run_aside(
@@ -198,12 +199,35 @@ def test_loaders_that_are_made_anew_each_epoch_go_on_where_they_were(runs: Small
     assert same_weights(runs.folder / "reloaded" / LAST, fitted / LAST)
 
 
-def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path) -> None:
-    run = "killed-seam"
-    killed(runs, run, 5, "batch", *LIKE_FITTED)
+@pytest.mark.parametrize(
+    ("step", "where"), [(5, "batch"), (4, "batch"), (3, "validation"), (6, "validation"), (6, "epoch"), (7, "batch")]
+)
+def test_the_curves_go_on_without_a_seam(runs: SmallRuns, fitted: Path, step: int, where: str) -> None:
+    run = f"killed-seam-{step}-{where}"
+    killed(runs, run, step, where, *LIKE_FITTED)
     assert runs("fit", run, *LIKE_FITTED, "--ckpt_path", "last") == 0
-    for name in ("train/loss", "val/loss", "val/char_f1"):
-        assert scalars(runs.folder / run, name) == scalars(fitted, name)
+    for name in ("train/loss", RATE, "val/loss", "val/char_f1"):
+        found = scalars(runs.folder / run, name)
+        # A validation whose end no checkpoint saw is drawn a second time.
+        assert list(dict(found).items()) == scalars(fitted, name)
+        assert name.startswith("val/") or len(found) == 12
+
+
+@pytest.mark.parametrize("checkpoint", ["last", "best"])
+def test_curves_go_on_at_their_steps_however_often_a_run_is_ended_by_max_steps(
+    runs: SmallRuns, checkpoint: str
+) -> None:
+    """In mid-epoch, at an epoch's end (6), and with a schedule that has no validation where the run was ended."""
+    folder = runs.folder / f"chain-{checkpoint}"
+    ends = (1, 2, 4, 6, 7, 9)
+    for end in ends:
+        going_on = ("--ckpt_path", checkpoint) if folder.exists() else ()
+        assert runs("fit", folder.name, "--trainer.max_epochs", "2", "--trainer.max_steps", str(end), *going_on) == 0
+        for name in ("train/loss", RATE, "train/answers_per_second"):
+            assert [step for step, _ in scalars(folder, name)] == list(range(end))
+        assert max(step for step, _ in scalars(folder, "val/char_f1")) == end - 1
+    if checkpoint == "last":
+        assert [step for step, _ in scalars(folder, "val/char_f1")] == [end - 1 for end in ends]
 
 
 def test_going_on_from_best(runs: SmallRuns, fitted: Path, tmp_path: Path) -> None:

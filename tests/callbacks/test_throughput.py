@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 from curves import events, scalars
+from small_runs import SmallRuns
 
 from callbacks.throughput import Work, figures, measure, peak_memory
 from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
@@ -46,6 +47,14 @@ def test_the_curves_of_a_fit(fitted: Path) -> None:
         assert len(values) == 12
         assert min(values) >= 0
     assert all(value > 0 for _, value in scalars(fitted, "train/answers_per_second"))
+
+
+def test_a_run_that_goes_on_in_mid_epoch_times_its_own_batches(runs: SmallRuns) -> None:
+    for steps in ("2", "4"):
+        assert runs("fit", "paced", "--trainer.max_steps", steps, "--ckpt_path", "last") == 0
+    *_, before, third, fourth = (value for _, value in scalars(runs.folder / "paced", "train/answers_per_second"))
+    for value in (third, fourth):  # the clock of a machine counts from its start: hours or days
+        assert before / 100 < value < before * 100
 
 
 def test_peak_memory_holds_what_was_allocated() -> None:

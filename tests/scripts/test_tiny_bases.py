@@ -9,6 +9,7 @@ from pathlib import Path
 import make_tiny_bases
 import pytest
 import torch
+from script_options import run_script
 from synthetic_news import held_out_patterns, pattern_regex, reserved_names
 from tiny_bases import pretraining
 from tiny_bases.families import FAMILIES, Family
@@ -16,7 +17,7 @@ from tiny_bases.pretraining import pretrain
 from tiny_bases.sequences import encode, pretraining_text, step_articles
 from tiny_bases.vocabulary import build_tokenizer, without_leading_space
 from tokenizers import Tokenizer
-from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer
+from transformers import AutoConfig, AutoModelForCausalLM, AutoTokenizer, GenerationConfig
 
 from kqa_lightning.errors import KQAError
 
@@ -42,6 +43,14 @@ def test_a_base_is_the_one_its_recipe_makes(family: Family, tiny_bases: dict[str
     bundled, made = AutoConfig.from_pretrained(tiny_bases[family.name]), family.config()
     for name in ("vocab_size", "bos_token_id", "eos_token_id", "tie_word_embeddings", *family.architecture):
         assert getattr(bundled, name) == getattr(made, name), name
+
+
+@EVERY
+def test_a_base_names_all_that_ends_its_answers(family: Family, tiny_bases: dict[str, Path]) -> None:
+    """So that other programs, which read that file alone, end them too."""
+    named = GenerationConfig.from_pretrained(tiny_bases[family.name]).eos_token_id
+    tokenizer = AutoTokenizer.from_pretrained(tiny_bases[family.name])
+    assert set(tokenizer.convert_ids_to_tokens(named)) == {family.eos, family.answer_end}
 
 
 def test_the_bases_differ_in_shape_seed_and_vocabulary() -> None:
@@ -208,8 +217,20 @@ def test_a_state_of_another_recipe_is_refused(tmp_path: Path, monkeypatch: pytes
     pretrain(family, tokenizer, tmp_path)
     pretrain(replace(family, cycles=(1, 1)), tokenizer, tmp_path)  # more of the same
     for other in (replace(family, seed=9), replace(family, shuffled_from=0), replace(family, restarted_from=(0,))):
-        with pytest.raises(SystemExit, match="another recipe"):
+        with pytest.raises(KQAError, match="another recipe"):
             pretrain(other, tokenizer, tmp_path)
+
+
+def test_a_base_that_was_made_is_told_of_where_it_is_too_large(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(make_tiny_bases, "FAMILIES", {"eeve": _small((1,))})
+    given = ["--output", str(tmp_path), "--work", str(tmp_path / "work"), "--threads", "1"]
+    assert run_script(make_tiny_bases.main, given) == 0
+    assert GenerationConfig.from_pretrained(tmp_path / "tiny-eeve").eos_token_id == FAMILIES["eeve"].end_ids
+    monkeypatch.setattr(make_tiny_bases, "LIMIT", 1000)
+    assert run_script(make_tiny_bases.main, given) == 2
+    assert f"error: {tmp_path / 'tiny-eeve'} takes" in capsys.readouterr().err
 
 
 def test_questions_come_in_random_order_from_their_step_on() -> None:
