@@ -172,11 +172,11 @@ def run(arguments: Sequence[str] | None) -> None:
             written = options.strategy if options.output else None
             summary = summarize(predictions, rules, table, gold, written, hypotheses)
     if options.report:
-        from kqa_lightning.ensemble.report import report_data, write_report
+        from kqa_lightning.ensemble.report import describe_report, report_data, write_report
 
         data = report_data(predictions, rules, table, gold, options.strategy, pool.table)
         write_report(options.report, data)
-        print(f"{options.report}: {len(data['questions'])} of {data['total']} questions, where the models disagree")
+        print(f"{options.report}: {describe_report(data)}")
     if options.output:
         answers = rules[options.strategy]
         write_predictions(options.output, answers)
