@@ -14,6 +14,7 @@ What weighted and stacking learn, they learn from predictions on questions that 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from script_options import ScriptParser, run_script, tolerate_any_terminal
 from kqa_lightning.ensemble.candidates import read_pool
 from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.pairwise import AnswerTable
 from kqa_lightning.ensemble.predictions import (
     check_output,
     parse_sources,
@@ -95,6 +97,9 @@ def make_parser() -> ScriptParser:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options given, with something to do among them."""
     options = make_parser().parse(arguments)
+    for flag in ("--gold", "--table", "--oof-gold"):
+        if getattr(options, flag[2:].replace("-", "_")) == "":  # as from a variable that is not set
+            raise KQAError(f"{flag} '': that names no table; name one, or leave {flag} out")
     if not (options.output or options.gold or options.report):
         raise KQAError(
             "nothing to do: --output FILE writes a submission, --gold TABLE prints scores, --report FILE writes a page"
@@ -171,17 +176,33 @@ def run(arguments: Sequence[str] | None) -> None:
         if gold:
             written = options.strategy if options.output else None
             summary = summarize(predictions, rules, table, gold, written, hypotheses)
-    if options.report:
-        from kqa_lightning.ensemble.report import describe_report, report_data, write_report
+    written = write(options, predictions, rules, table, gold, pool.table)
+    print(*written, *notes, *([summary] if summary else []), sep="\n", end="\n" if written or notes or summary else "")
 
-        data = report_data(predictions, rules, table, gold, options.strategy, pool.table)
-        write_report(options.report, data)
-        print(f"{options.report}: {describe_report(data)}")
-    if options.output:
-        answers = rules[options.strategy]
-        write_predictions(options.output, answers)
-        print(f"{options.output}: {len(answers)} answers by {options.strategy} from {', '.join(sources)}")
-    print(*notes, *([summary] if summary else []), sep="\n", end="\n" if notes or summary else "")
+
+def write(
+    options: argparse.Namespace,
+    predictions: Answers,
+    rules: Answers,
+    table: Mapping[str, Question],
+    gold: Mapping[str, Sequence[str]] | None,
+    compared: AnswerTable,
+) -> list[str]:
+    """Write the report and the submission, both or neither, and return a line on each."""
+    lines = []
+    with ExitStack() as stack:
+        if options.report:
+            from kqa_lightning.ensemble.report import describe_report, report_data, report_written
+
+            data = report_data(predictions, rules, table, gold, options.strategy, compared)
+            stack.enter_context(report_written(options.report, data))
+            lines.append(f"{options.report}: {describe_report(data)}")
+        if options.output:
+            answers = rules[options.strategy]
+            write_predictions(options.output, answers)
+            models = ", ".join(predictions)
+            lines.append(f"{options.output}: {len(answers)} answers by {options.strategy} from {models}")
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

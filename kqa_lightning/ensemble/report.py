@@ -1,6 +1,8 @@
 """A page for the person who reads the submissions by eye: every question on which models or strategies disagree."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -90,8 +92,9 @@ def describe_report(data: Mapping[str, Any]) -> str:
     return f"{told}, and {overruled} where they agree and a strategy does not" if overruled else told
 
 
-def write_report(output: Path, data: Mapping[str, Any]) -> None:
-    """Write the page whole or not at all.
+@contextmanager
+def report_written(output: Path, data: Mapping[str, Any]) -> Iterator[None]:
+    """Write the page whole or not at all; it appears once what is done meanwhile has gone well too.
 
     Raises:
         KQAError: the file cannot be written; what stood there before stands there still.
@@ -100,7 +103,11 @@ def write_report(output: Path, data: Mapping[str, Any]) -> None:
     try:
         with written_whole(output.resolve()) as scratch:
             # Half a surrogate pair becomes its escape, which in JSON stands for the same.
-            scratch.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
+            with scratch.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(page)
+                file.flush()
+                os.fsync(file.fileno())  # a full disk may tell no sooner
+            yield
     except OSError as error:
         raise KQAError(f"--report {output}: cannot be written ({error.strerror or error})") from error
 

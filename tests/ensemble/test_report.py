@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kqa_lightning.ensemble.page import render_page
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.report import describe_report, report_data, write_report
+from kqa_lightning.ensemble.report import describe_report, report_data, report_written
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics.functional import char_f1
 
@@ -180,9 +180,18 @@ def test_both_languages_have_every_text() -> None:
 
 def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     data = report_data(PREDICTIONS, RULES, TABLE)
-    write_report(tmp_path / "report.html", data)
+    with report_written(tmp_path / "report.html", data):
+        assert not (tmp_path / "report.html").exists()
     assert data_of((tmp_path / "report.html").read_text(encoding="utf-8")) == data
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     (tmp_path / "folder").mkdir()
-    with pytest.raises(KQAError, match=r"^--report .*folder: cannot be written"):
-        write_report(tmp_path / "folder", data)
+    refused = pytest.raises(KQAError, match=r"^--report .*folder: cannot be written")
+    with refused, report_written(tmp_path / "folder", data):
+        pass
+
+
+def test_it_does_not_appear_where_what_is_done_meanwhile_fails(tmp_path: Path) -> None:
+    data = report_data(PREDICTIONS, RULES, {})
+    with pytest.raises(KQAError, match="the submission"), report_written(tmp_path / "report.html", data):
+        raise KQAError("the submission")
+    assert list(tmp_path.iterdir()) == []

@@ -10,7 +10,7 @@ import pytest
 from browser import Page, find_browser, open_browser
 
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.report import report_data, write_report
+from kqa_lightning.ensemble.report import report_data, report_written
 from kqa_lightning.ensemble.strategies import combine, make_strategies
 
 BROWSER = find_browser()
@@ -52,7 +52,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def show(page: Page, folder: Path, data: dict[str, Any], width: int = 1200) -> None:
     """Open a report afresh."""
     path = folder / "report.html"
-    write_report(path, data)
+    with report_written(path, data):
+        pass
     page.requests.clear()
     page.errors.clear()
     page.open(path, width)
