@@ -1,11 +1,14 @@
 """Writing files and folders so that a reader never meets half of one."""
 
 import glob
+import hashlib
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+
+_LONGEST_LABEL = 200  # bytes
 
 
 def user_path(name: str | Path) -> Path:
@@ -65,7 +68,7 @@ def remove_leftovers(folder: Path, *names: str) -> None:
         folder: Where they were to be; it need not exist.
         names: Of what was written; none for whatever it was.
     """
-    for name in map(glob.escape, names) if names else ("*",):
+    for name in (glob.escape(_label(name)) for name in names) if names else ("*",):
         for scratch in folder.glob(f".{name}.[0-9]*.tmp"):
             _remove(scratch)
         for earlier in folder.glob(f".{name}.earlier"):
@@ -83,7 +86,13 @@ def _remove(path: Path) -> None:
 
 
 def _scratch(target: Path) -> Path:
-    return target.with_name(f".{target.name}.{os.getpid()}.tmp")
+    return target.with_name(f".{_label(target.name)}.{os.getpid()}.tmp")
+
+
+def _label(name: str) -> str:
+    """A name short enough to have something put around it: a file system takes some 255 bytes and no more."""
+    encoded = os.fsencode(name)
+    return name if len(encoded) <= _LONGEST_LABEL else hashlib.sha256(encoded).hexdigest()
 
 
 def _flush(path: Path) -> None:

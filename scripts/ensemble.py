@@ -14,6 +14,7 @@ What weighted and stacking learn, they learn from predictions on questions that 
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from script_options import ScriptParser, run_script, tolerate_any_terminal
 from kqa_lightning.ensemble.candidates import read_pool
 from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.pairwise import AnswerTable
 from kqa_lightning.ensemble.predictions import (
     check_output,
     parse_sources,
@@ -34,6 +36,7 @@ from kqa_lightning.ensemble.questions import (
     Question,
     check_articles,
     number_articles,
+    number_keys,
     read_questions,
 )
 from kqa_lightning.ensemble.strategies import STRATEGIES, combine, make_strategies
@@ -95,6 +98,9 @@ def make_parser() -> ScriptParser:
 def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     """The options given, with something to do among them."""
     options = make_parser().parse(arguments)
+    for flag in ("--gold", "--table", "--oof-gold"):
+        if getattr(options, flag[2:].replace("-", "_")) == "":  # as from a variable that is not set
+            raise KQAError(f"{flag} '': that names no table; name one, or leave {flag} out")
     if not (options.output or options.gold or options.report):
         raise KQAError(
             "nothing to do: --output FILE writes a submission, --gold TABLE prints scores, --report FILE writes a page"
@@ -143,9 +149,12 @@ def summarize(
     from kqa_lightning.ensemble.summary import format_summary
 
     marks = mark(predictions, rules, gold, hypotheses)
-    articles = number_articles(table, next(iter(predictions.values())))
+    questions = hypotheses.pool.questions
+    articles = number_articles(table, questions)
+    # By their ids, so that the intervals are the same whatever the order of the rows.
+    drawn = compare(marks, number_keys(questions) if articles is None else articles)
     agreement = measure_agreement(predictions, hypotheses.table)
-    return format_summary(marks.scores, compare(marks, articles), agreement, articles is not None, written)
+    return format_summary(marks.scores, drawn, agreement, articles is not None, written)
 
 
 def run(arguments: Sequence[str] | None) -> None:
@@ -158,7 +167,7 @@ def run(arguments: Sequence[str] | None) -> None:
         raise KQAError(f"--priority is of no use to --strategy {options.strategy}, only to vote_priority")
     to_learn = check_options(options, sources, every)
     check_files(options, [*sources.values(), *to_learn.sources.values()])
-    pool = read_pool(sources)
+    pool = read_pool(sources, own=not (every or to_learn.names))
     predictions = pool.first_answers()
     table, gold = read_tables(options, pool.questions)
     rules = {name: combine(predictions, one) for name, one in strategies.items() if every or name == options.strategy}
@@ -171,17 +180,33 @@ def run(arguments: Sequence[str] | None) -> None:
         if gold:
             written = options.strategy if options.output else None
             summary = summarize(predictions, rules, table, gold, written, hypotheses)
-    if options.report:
-        from kqa_lightning.ensemble.report import report_data, write_report
+    written = write(options, predictions, rules, table, gold, pool.table)
+    print(*written, *notes, *([summary] if summary else []), sep="\n", end="\n" if written or notes or summary else "")
 
-        data = report_data(predictions, rules, table, gold, options.strategy, pool.table)
-        write_report(options.report, data)
-        print(f"{options.report}: {len(data['questions'])} of {data['total']} questions, where the models disagree")
-    if options.output:
-        answers = rules[options.strategy]
-        write_predictions(options.output, answers)
-        print(f"{options.output}: {len(answers)} answers by {options.strategy} from {', '.join(sources)}")
-    print(*notes, *([summary] if summary else []), sep="\n", end="\n" if notes or summary else "")
+
+def write(
+    options: argparse.Namespace,
+    predictions: Answers,
+    rules: Answers,
+    table: Mapping[str, Question],
+    gold: Mapping[str, Sequence[str]] | None,
+    compared: AnswerTable,
+) -> list[str]:
+    """Write the report and the submission, both or neither, and return a line on each."""
+    lines = []
+    with ExitStack() as stack:
+        if options.report:
+            from kqa_lightning.ensemble.report import describe_report, report_data, report_written
+
+            data = report_data(predictions, rules, table, gold, options.strategy, compared)
+            stack.enter_context(report_written(options.report, data))
+            lines.append(f"{options.report}: {describe_report(data)}")
+        if options.output:
+            answers = rules[options.strategy]
+            write_predictions(options.output, answers)
+            models = ", ".join(predictions)
+            lines.append(f"{options.output}: {len(answers)} answers by {options.strategy} from {models}")
+    return lines
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -134,20 +134,22 @@ def learned_rules(
 
     Where scikit-learn is not installed and stacking is not the strategy to write, a line says that it is left out.
     """
-    from kqa_lightning.ensemble import learning
+    from kqa_lightning.ensemble import learned_notes, learning
     from kqa_lightning.ensemble.weighted import Weighted
 
     pool, rules, notes = hypotheses.pool, {}, []
     learned_from = learning.read_out_of_fold(options.sources, options.gold) if options.sources else None
     if learned_from:
         learning.check_unseen(learned_from, pool.questions, table)
-        notes += learning.describe_unlike(learned_from, pool)
+        notes += learned_notes.describe_unlike(learned_from.hypotheses.pool, pool)
     if "weighted" in options.names:
         strategy = Weighted(options.weights or {})
         if learned_from:
             fit = learning.fit_to(learned_from, options.weights)
             strategy = fit.strategy
-            notes.append(learning.describe_fit(fit))
+            notes.append(learned_notes.describe_fit(fit))
+        else:
+            notes += learned_notes.describe_mixed(pool)
         rules["weighted"] = learning.answers_at(pool, strategy.choose(hypotheses))
     if "stacking" in options.names and learned_from:
         try:
@@ -157,6 +159,6 @@ def learned_rules(
                 raise
             notes.append(f"stacking is left out: {error}")
         else:
-            notes.append(learning.describe_stacking(stacking, learned_from))
+            notes.append(learned_notes.describe_stacking(stacking, learned_from))
             rules["stacking"] = learning.answers_at(pool, stacking.choose(hypotheses, table))
     return rules, notes

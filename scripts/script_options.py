@@ -40,7 +40,8 @@ def run_script(work: Callable[[Sequence[str] | None], None], arguments: Sequence
     try:
         work(arguments)
     except (KQAError, OSError) as error:  # a name that is too long for the file system, for one
-        print(f"error: {error}", file=sys.stderr)
+        # A name in it may have line breaks, and what is wrong is told in one line.
+        print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 2
     return 0
 

@@ -31,6 +31,16 @@ def test_a_file_that_fails_leaves_the_one_before(tmp_path: Path) -> None:
     assert names(tmp_path) == {"file.txt"}
 
 
+@pytest.mark.parametrize("name", ["x" * 255, "가" * 85, "x" * 201])
+def test_the_longest_names_there_are(name: str, tmp_path: Path) -> None:
+    with written_whole(tmp_path / name) as scratch:
+        scratch.write_text("content", encoding="utf-8")
+    assert names(tmp_path) == {name}
+    scratch.touch()
+    remove_leftovers(tmp_path, name)
+    assert names(tmp_path) == {name}
+
+
 def test_content_is_on_the_disk_before_its_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """And its name before the writing is over: a machine that stops in between has the one or the other whole."""
     target, flushed, fsync = tmp_path / "file.txt", [], os.fsync

@@ -1,11 +1,9 @@
-"""The strategies that learn: from prediction files to one answer a question, and to a line on what was learned."""
+"""The strategies that learn: from prediction files to one answer a question."""
 
 import filecmp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-
-import numpy as np
 
 from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
@@ -61,7 +59,7 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
     """Refuse to learn from the questions that are to be answered, or from others on their articles.
 
     Two tables may number their questions alike, so an id that both have is not enough. Where no texts tell, the
-    questions are taken for the same if all ids are.
+    questions are taken for the same if most ids of one side are the other's too.
 
     Args:
         learned_from: what to learn from.
@@ -78,8 +76,9 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
     pairs = [(learned_from.table.get(name, Question()), table.get(name, Question())) for name in shared]
     alike = [_same_question(*pair) for pair in pairs]
     known = [name for name, same in zip(shared, alike, strict=True) if same]
-    if not known and None in alike and len(shared) == len(learned) == len(questions):
-        known, remedy = shared, f"{remedy}, or show by --table and --oof-gold with articles that these are others"
+    untold = [name for name, same in zip(shared, alike, strict=True) if same is None]
+    if not known and 2 * len(untold) > min(len(ids), len(questions)):
+        known, remedy = untold, f"{remedy}, or show by --table and --oof-gold with articles that these are others"
     if known:
         raise KQAError(f"--oof answers the questions that are to be combined, {first_few(known)}: {remedy}")
     articles = {article_key(context) for context in set(_contexts(learned_from.table, learned).values())}
@@ -88,17 +87,6 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
     asked = [name for name, context in contexts.items() if context in met]
     if asked:
         raise KQAError(f"--oof has articles of the questions that are to be combined, {first_few(asked)}: {remedy}")
-
-
-def describe_unlike(learned_from: OutOfFold, pool: CandidatePool) -> list[str]:
-    """A line on models that have log-probabilities to learn from and none to choose by, or the other way."""
-    learned, given = _scored(learned_from.hypotheses.pool), _scored(pool)
-    if not (unlike := [name for name in pool.models if (name in learned) != (name in given)]):
-        return []
-    return [
-        f"log-probabilities of {', '.join(unlike)} are in --oof or in what is combined, not in both, so that nothing "
-        "can be learned from them: name predictions.jsonl in both places"
-    ]
 
 
 def read_out_of_fold(sources: Mapping[str, Path], gold: str) -> OutOfFold:
@@ -156,32 +144,6 @@ def train_for(
 def answers_at(pool: CandidatePool, places: Integers) -> dict[str, str]:
     """The chosen candidates as they stand: {id: answer}."""
     return {name: pool.answers[place] for name, place in zip(pool.questions, places, strict=True)}
-
-
-def describe_fit(fit: Fit) -> str:
-    """What was fitted, in one line."""
-    strategy = fit.strategy
-    weights = ", ".join(f"{name} {strategy.weights.get(name, 1.0):.3g}" for name in fit.models)
-    kind = "shared out by a softmax" if strategy.shared else "each its own probability"
-    return (
-        f"weighted: {weights}; candidates {kind} at temperature {strategy.temperature:g}; out of fold "
-        f"{100 * fit.char_f1:.2f}, best single model {100 * max(fit.models.values()):.2f}"
-    )
-
-
-def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
-    """What was trained, in one line."""
-    over = "single questions, too good where some share an article"
-    if learned_from.articles is not None:
-        over = f"{stacking.articles} articles"
-    scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
-    missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
-    return f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores}){missing}"
-
-
-def _scored(pool: CandidatePool) -> set[str]:
-    """The models that have log-probabilities."""
-    return {pool.models[place] for place in np.unique(pool.model[~np.isnan(pool.logprob_sum)]).tolist()}
 
 
 def _same_content(path: Path, other: Path) -> bool:

@@ -1,6 +1,8 @@
-"""A page for the person who reads the submissions by eye: every question on which the models disagree."""
+"""A page for the person who reads the submissions by eye: every question on which models or strategies disagree."""
 
-from collections.abc import Mapping, Sequence
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -27,10 +29,11 @@ def report_data(
     shown: str | None = None,
     compared: AnswerTable | None = None,
 ) -> dict[str, Any]:
-    """What the page shows, as plain values for JSON.
+    """What the page shows, as plain values for JSON: every question on which models or strategies disagree.
 
-    At stake is, with gold answers, F1 of a question's best answer less that of its worst; without, 1 less the
-    mean F1 between its answers.
+    Its answers are those of the models and those that strategies chose. At stake is, with gold answers, F1 of a
+    question's best answer less that of its worst; without, 1 less the mean F1 between its answers, one that several
+    strategies chose and no model gave counted once.
 
     Args:
         predictions: {model: {id: answer}}, every model with the same ids.
@@ -44,12 +47,15 @@ def report_data(
     compared = compared or AnswerTable()
     systems = [[by_id[one] for one in every] for by_id in (*predictions.values(), *rules.values())]
     numbers = np.stack([compared.numbers(answers) for answers in systems], axis=1)  # (questions, systems)
-    rows = np.flatnonzero((numbers[:, : len(predictions)] != numbers[:, :1]).any(axis=1)).tolist()
+    agreed = (numbers[:, : len(predictions)] == numbers[:, :1]).all(axis=1)
+    shown_rows = (numbers != numbers[:, :1]).any(axis=1)
+    rows = np.flatnonzero(shown_rows).tolist()
     asked, numbers = [every[row] for row in rows], numbers[rows]
     systems = [[answers[row] for row in rows] for answers in systems]
     articles = list(dict.fromkeys(table[one].context for one in asked if one in table and table[one].context))
     article_of = {context: number for number, context in enumerate(articles)}
     pairs = _pairwise(numbers[:, : len(predictions)], compared)
+    apart = _apart(pairs, numbers, len(predictions), compared)
     marks: list[Floats | None] = [None] * len(asked)
     if gold is not None and asked:
         found = mark_answers(systems, [gold[one] for one in asked], compared)
@@ -64,7 +70,7 @@ def report_data(
                 "question": known.question,
                 "gold": None if gold is None else list(gold[one]),
                 **_answers([answers[row] for answers in systems], numbers[row], len(predictions)),
-                **_scores(pairs[row], marks[row], len(predictions)),
+                **_scores(pairs[row], marks[row], len(predictions), apart[row]),
             }
         )
     return {
@@ -73,13 +79,22 @@ def report_data(
         "shown": list(rules).index(shown) if shown else len(rules) - 1,
         "hasGold": gold is not None,
         "total": len(every),
+        "overruled": int((agreed & shown_rows).sum()),  # questions on which only a strategy disagrees
         "articles": articles,
         "questions": questions,
     }
 
 
-def write_report(output: Path, data: Mapping[str, Any]) -> None:
-    """Write the page whole or not at all.
+def describe_report(data: Mapping[str, Any]) -> str:
+    """What the page shows, in one line."""
+    overruled = data["overruled"]
+    told = f"{len(data['questions']) - overruled} of {data['total']} questions, where the models disagree"
+    return f"{told}, and {overruled} where they agree and a strategy does not" if overruled else told
+
+
+@contextmanager
+def report_written(output: Path, data: Mapping[str, Any]) -> Iterator[None]:
+    """Write the page whole or not at all; it appears once what is done meanwhile has gone well too.
 
     Raises:
         KQAError: the file cannot be written; what stood there before stands there still.
@@ -88,7 +103,11 @@ def write_report(output: Path, data: Mapping[str, Any]) -> None:
     try:
         with written_whole(output.resolve()) as scratch:
             # Half a surrogate pair becomes its escape, which in JSON stands for the same.
-            scratch.write_text(page, encoding="utf-8", errors="backslashreplace", newline="\n")
+            with scratch.open("w", encoding="utf-8", errors="backslashreplace", newline="\n") as file:
+                file.write(page)
+                file.flush()
+                os.fsync(file.fileno())  # a full disk may tell no sooner
+            yield
     except OSError as error:
         raise KQAError(f"--report {output}: cannot be written ({error.strerror or error})") from error
 
@@ -108,12 +127,12 @@ def _answers(answers: Sequence[str], numbers: Integers, models: int) -> dict[str
     }
 
 
-def _scores(pairs: Floats, marks: Floats | None, models: int) -> dict[str, Any]:
+def _scores(pairs: Floats, marks: Floats | None, models: int, apart: float) -> dict[str, Any]:
     """What is shown of the character F1 between the models' answers, and with gold."""
     if marks is None:
-        return {"pairs": _rounded(pairs), "f1": [], "chosenF1": [], "stake": float(1 - pairs.mean())}
+        return {"pairs": _rounded(pairs), "f1": [], "chosenF1": [], "stake": apart}
     own, chosen = np.split(marks, [models])
-    stake = float(own.max() - own.min())
+    stake = float(marks.max() - marks.min())
     return {"pairs": _rounded(pairs), "f1": _rounded(own), "chosenF1": _rounded(chosen), "stake": stake}
 
 
@@ -121,6 +140,17 @@ def _pairwise(numbers: Integers, table: AnswerTable) -> Floats:
     """F1 of each two answers to a question, (questions, pairs): of models 0 and 1, 0 and 2, …, 1 and 2, …"""
     first, second = np.array(list(combinations(range(numbers.shape[1]), 2))).T
     return table.f1(numbers[:, first].ravel(), numbers[:, second].ravel()).reshape(-1, len(first))
+
+
+def _apart(pairs: Floats, numbers: Integers, models: int, table: AnswerTable) -> list[float]:
+    """Of each question 1 less the mean F1 between its answers."""
+    apart = (1 - pairs.mean(axis=1)).tolist()
+    given, chosen = np.split(numbers, [models], axis=1)
+    others = ~(chosen[:, :, None] == given[:, None, :]).any(axis=2)  # (questions, strategies): no model's own answer
+    for row in np.flatnonzero(others.any(axis=1)).tolist():
+        answers = np.concatenate([given[row], np.unique(chosen[row][others[row]])])
+        apart[row] = float(1 - _pairwise(answers[None], table).mean())
+    return apart
 
 
 def _rounded(values: Floats) -> list[float]:

@@ -38,6 +38,7 @@ class Stacking:
         models: whose candidates it learned from, in their order.
         reads_articles: whether it knows questions and articles.
         articles: how many it learned from.
+        questions: how many on them.
         learner: the name of the regression.
         scores: of each regression the mean character F1 of the answers it chose in cross-validation, from 0 to 1.
         regression: the fitted one.
@@ -46,6 +47,7 @@ class Stacking:
     models: tuple[str, ...]
     reads_articles: bool
     articles: int
+    questions: int
     learner: str
     scores: dict[str, float]
     regression: Any
@@ -110,7 +112,8 @@ def train_stacking(
         scores[name] = float(marks[hypotheses.of[_pick(hypotheses, rows, predicted)]].mean())
     best = next(name for name, score in scores.items() if score >= max(scores.values()) - TIE)
     regression = _regressions(seed)[best].fit(values, targets)
-    return Stacking(hypotheses.pool.models, table is not None, count, best, scores, regression)
+    asked = len(hypotheses.pool.questions)
+    return Stacking(hypotheses.pool.models, table is not None, count, asked, best, scores, regression)
 
 
 def look_closely(hypotheses: Hypotheses, table: Table | None) -> tuple[Integers, Floats]:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from kqa_lightning.ensemble.page import render_page
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.report import report_data, write_report
+from kqa_lightning.ensemble.report import describe_report, report_data, report_written
 from kqa_lightning.errors import KQAError
 from kqa_lightning.metrics.functional import char_f1
 
@@ -90,9 +90,10 @@ def test_worked_by_hand() -> None:
 def test_without_gold_and_articles() -> None:
     data = report_data(PREDICTIONS, RULES, {})
     assert (data["hasGold"], data["articles"], data["shown"]) == (False, [], 1)
+    answers = [(*question["answers"], *["새 답"] * (question["id"] == "2")) for question in data["questions"]]
+    pairs = [list(combinations(its, 2)) for its in answers]
     assert [question["stake"] for question in data["questions"]] == [
-        pytest.approx(1 - sum(char_f1(a, b) for a, b in combinations(question["answers"], 2)) / 3)
-        for question in data["questions"]
+        pytest.approx(1 - sum(char_f1(a, b) for a, b in its) / len(its)) for its in pairs
     ]
     assert all((q["gold"], q["f1"], q["article"]) == (None, [], -1) for q in data["questions"])
 
@@ -106,10 +107,27 @@ def test_choices_that_are_equal_after_normalisation_are_no_split() -> None:
     assert not question["split"]
 
 
+@pytest.mark.parametrize("gold", [None, {"1": ("나다",), "2": ("가",), "3": ("x",)}])
+def test_a_strategy_that_overrules_all_models_is_shown(gold: dict[str, tuple[str, ...]] | None) -> None:
+    predictions = {"a": {"1": "가나", "2": "가", "3": "?"}, "b": {"1": "'가나'", "2": "가", "3": ""}}
+    rules = {"f1_sum": {"1": "가나", "2": "가", "3": ""}, "stacking": {"1": "나다", "2": "'가'", "3": "나"}}
+    data = report_data(predictions, rules | {"other": rules["stacking"]}, {}, gold)
+    assert (data["total"], data["overruled"]) == (3, 2)
+    assert describe_report(data) == "0 of 3 questions, where the models disagree, and 2 where they agree and " + (
+        "a strategy does not"
+    )
+    one, three = data["questions"]
+    assert (one["id"], one["pattern"], three["id"], three["pattern"]) == ("1", "2:0", "3", "0:0")
+    assert one["chosen"] == [[0, 1], "나다", "나다"] and one["split"] and three["chosen"][1:] == ["나", "나"]
+    # Between 가나, '가나' and 나다: 1, 1/2 and 1/2; with gold 1 less 1/2.
+    assert one["stake"] == pytest.approx(1 / 3 if gold is None else 1 / 2)
+
+
 def test_models_that_always_agree_leave_an_empty_page() -> None:
     same = {"a": {"1": "가"}, "b": {"1": "'가'"}}
     data = report_data(same, {"r": {"1": "가"}}, {}, {"1": ("가",)})
-    assert data["questions"] == [] and data["total"] == 1
+    assert data["questions"] == [] and (data["total"], data["overruled"]) == (1, 0)
+    assert describe_report(data) == "0 of 1 questions, where the models disagree"
 
 
 @pytest.mark.parametrize("models", [2, 5, 7])
@@ -162,9 +180,18 @@ def test_both_languages_have_every_text() -> None:
 
 def test_it_is_written_whole_or_not_at_all(tmp_path: Path) -> None:
     data = report_data(PREDICTIONS, RULES, TABLE)
-    write_report(tmp_path / "report.html", data)
+    with report_written(tmp_path / "report.html", data):
+        assert not (tmp_path / "report.html").exists()
     assert data_of((tmp_path / "report.html").read_text(encoding="utf-8")) == data
     assert [entry.name for entry in tmp_path.iterdir()] == ["report.html"]
     (tmp_path / "folder").mkdir()
-    with pytest.raises(KQAError, match=r"^--report .*folder: cannot be written"):
-        write_report(tmp_path / "folder", data)
+    refused = pytest.raises(KQAError, match=r"^--report .*folder: cannot be written")
+    with refused, report_written(tmp_path / "folder", data):
+        pass
+
+
+def test_it_does_not_appear_where_what_is_done_meanwhile_fails(tmp_path: Path) -> None:
+    data = report_data(PREDICTIONS, RULES, {})
+    with pytest.raises(KQAError, match="the submission"), report_written(tmp_path / "report.html", data):
+        raise KQAError("the submission")
+    assert list(tmp_path.iterdir()) == []

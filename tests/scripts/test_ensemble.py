@@ -7,9 +7,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import ensemble as script
 import pytest
 from ensemble import main
 from small_runs import call_script, run_script, write_texts
+
+from kqa_lightning.errors import KQAError
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "scripts" / "ensemble.py"
@@ -85,7 +88,7 @@ def test_scores(folder: Path) -> None:
         "rule vote_f1_sum 90.38 […] -2.80 […] 75.00 -41%",
         "rule f1_sum 90.38 […] -2.80 […] 75.00 -41%",
         "rule weighted 90.38 […] -2.80 […] 75.00 -41%",
-        "oracle best of the answers 100.00 […] +6.82 […] 100.00",
+        "oracle best of one answer a model 100.00 […] +6.82 […] 100.00",
         "votes questions share",
         "3:0:0 1 25.0 %",
         "2:1:0 1 25.0 %",
@@ -172,6 +175,10 @@ WRONG = {
     "report where the output is": ([*THREE, "--report", "./submission.csv"], "that is the --output; name another"),
     "report without a folder": ([*THREE, "--report", "no/r.html"], "--report no/r.html: there is no folder"),
     "report on wrong gold": ([*THREE, "--report", "r.html", "--gold", "short_gold.csv"], "no gold answer for"),
+    "gold without a name": ([*THREE, "--gold", ""], "--gold '': that names no table; name one, or leave --gold out"),
+    "table without a name": ([*THREE, "--table", ""], "--table '': that names no table"),
+    "out-of-fold gold without a name": ([*THREE, "--oof-gold", ""], "--oof-gold '': that names no table"),
+    "a name of two lines": ([*THREE[:2], "eeve=no\nsuch.csv"], "no such.csv: there is no such file"),
     "gold without ids": ([*THREE, "--gold", "short_gold.csv"], "no gold answer for the ids Q2, 007"),
 }
 
@@ -198,6 +205,21 @@ def test_wrong_input(folder: Path, arguments: list[str], message: str) -> None:
 def test_wrong_output(folder: Path, arguments: list[str], message: str) -> None:
     assert_refused(folder, [*THREE, *arguments], message)
     assert {entry.name: entry.read_text(encoding="utf-8") for entry in folder.iterdir()} == FILES
+
+
+def test_a_submission_that_fails_late_leaves_no_report(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise KQAError("--output out.csv: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(script, "write_predictions", full)
+    assert_refused(folder, [*THREE, "--output", "out.csv", "--report", "out.html"], "No space left on device")
+    assert {entry.name for entry in folder.iterdir()} == set(FILES)
+
+
+def test_the_longest_names_there_are(folder: Path) -> None:
+    output, report = f"{'x' * 251}.csv", f"{'y' * 250}.html"
+    assert ensemble(folder, *THREE, "--output", output, "--report", report).returncode == 0
+    assert {entry.name for entry in folder.iterdir()} == {*FILES, output, report}
 
 
 def assert_refused(folder: Path, arguments: list[str], message: str) -> None:

@@ -123,6 +123,26 @@ def test_scores_of_every_strategy(folder: Path, capsys: pytest.CaptureFixture[st
     assert '"weighted","stacking"' in page.replace(" ", "")
 
 
+@pytest.mark.parametrize("articles", [True, False])
+def test_intervals_do_not_depend_on_the_order_of_rows(
+    articles: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not articles:
+        text = Path("test.csv").read_text(encoding="utf-8")
+        Path("test.csv").write_text(text.replace("id,context,", "id,other,"), encoding="utf-8")
+    said = []
+    for seed in (None, 1, 2):
+        for file in () if seed is None else [Path("test.csv"), *(Path(f"{name}.jsonl") for name in MODELS)]:
+            head, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            if file.suffix == ".jsonl":
+                head, rows = "", [head, *rows]
+            random.Random(seed).shuffle(rows)
+            file.write_text(head + "".join(rows), encoding="utf-8")
+        assert main([*PREDICTIONS, "--gold", "test.csv"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0].count("[") > 10 and said == [said[0]] * 3
+
+
 def test_without_out_of_fold_answers_there_is_weighted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PREDICTIONS, "--gold", "test.csv"]) == 0
     said = capsys.readouterr().out
@@ -142,14 +162,15 @@ def test_weights_given_by_hand(folder: Path, capsys: pytest.CaptureFixture[str])
 
 
 def test_tables_that_number_their_questions_alike(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The same ids are no harm where the articles, or some ids, show that the questions are others."""
+    """The same ids are no harm where the articles show that the questions are others."""
     for file in folder.iterdir():
         text = file.read_text(encoding="utf-8")
         file.write_text(re.sub(r"(train|test)\.csv-", "", text), encoding="utf-8")
     chosen = ["--strategy", "weighted", "--output", "out.csv"]
     assert main([*PREDICTIONS, *OOF, *chosen, "--table", "test.csv"]) == 0
-    assert main([*PREDICTIONS, *OOF, *chosen]) == 0  # 200 questions to learn from, and 100 to answer
     assert "out.csv: 100 answers by weighted" in capsys.readouterr().out
+    assert main([*PREDICTIONS, *OOF, *chosen]) == 2  # all ids of the 100 to answer are among the 200 to learn from
+    assert "show by --table and --oof-gold with articles that these are others" in capsys.readouterr().err
 
 
 def test_a_csv_is_not_exchanged_for_the_file_beside_it(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,7 +180,11 @@ def test_a_csv_is_not_exchanged_for_the_file_beside_it(folder: Path, capsys: pyt
     assert main(["a=a.csv", *PREDICTIONS[1:], "--gold", "test.csv"]) == 0
     assert "model a 0.00 [0.00, 0.00]" in " ".join(capsys.readouterr().out.split())
     assert main(["a=a.csv", *PREDICTIONS[1:], *OOF, "--strategy", "weighted", "--output", "out.csv"]) == 0
-    assert "\nlog-probabilities of a are in --oof or in what is combined, not in both" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "\nlog-probabilities of a are in --oof or in what is combined, not in both" in said
+    assert "\ncandidates a question in --oof and in what is combined: a 2.0 and 1.0; " in said
+    assert main(["a=a.csv", *PREDICTIONS[1:], "--strategy", "weighted", "--output", "out.csv"]) == 0
+    assert "\nweighted: there are no log-probabilities of a, whose answers therefore" in capsys.readouterr().out
 
 
 def test_without_scikit_learn(folder: Path) -> None:

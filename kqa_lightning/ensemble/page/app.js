@@ -35,7 +35,16 @@ function switchLanguage() {
 }
 
 /** What a strategy gives away: F1 of the best answer less that of the one it chose. */
-const loss = (question) => Math.max(...question.f1) - question.chosenF1[state.strategy];
+const loss = (question) => Math.max(...question.f1, ...question.chosenF1) - question.chosenF1[state.strategy];
+
+/** Whether an answer that is no model's own was chosen anywhere. */
+const HAS_OTHERS = DATA.questions.some(({ chosen }) => chosen.some((one) => typeof one === "string"));
+
+/** Whether a question has the choice that is asked for: a model's answer, or "other", which is none's own. */
+function fitsChoice(question) {
+  const { places } = choiceOf(question, state.strategy);
+  return state.choice === "other" ? !places.length : places.includes(Number(state.choice));
+}
 
 const SHOWS = {
   showAll: () => true,
@@ -64,7 +73,7 @@ function select() {
   const wanted = state.search.trim().normalize("NFC").toLowerCase();
   return DATA.questions
     .filter((question) => !state.pattern || question.pattern === state.pattern)
-    .filter((question) => !state.choice || choiceOf(question, state.strategy).places.includes(Number(state.choice)))
+    .filter((question) => !state.choice || fitsChoice(question))
     .filter(SHOWS[state.show])
     .filter((question) => !wanted || haystack(question).includes(wanted))
     .sort(SORTS[state.sort]);
@@ -74,7 +83,8 @@ function renderList() {
   listed = select();
   rendered = 0;
   byId("list").replaceChildren();
-  byId("count").textContent = listed.length ? text("count", { count: counted(listed.length) }) : text("none");
+  const key = ["none", "countOne"][listed.length] || "count";
+  byId("count").textContent = text(key, { count: counted(listed.length) });
   renderMore();
 }
 
@@ -102,16 +112,24 @@ function fill(id, options) {
   byId(id).value = String(state[id]);
 }
 
+/** A vote pattern in the list; where all models agree, only a strategy that does not brings a question here. */
+function patternLabel(pattern, count) {
+  const most = Number(pattern.split(":")[0]);
+  const key = most === DATA.models.length || most === 0 ? "patternOverruled" : "patternCount";
+  return text(key, { pattern, count: counted(count) });
+}
+
 function renderFilters() {
   const patterns = new Map();
   for (const { pattern } of DATA.questions) patterns.set(pattern, (patterns.get(pattern) || 0) + 1);
   const sorted = [...patterns].sort(([one], [other]) => (one < other ? 1 : -1));
   fill("pattern", [
     ["", text("every", { count: counted(DATA.questions.length) })],
-    ...sorted.map(([pattern, count]) => [pattern, `${pattern} (${counted(count)})`]),
+    ...sorted.map(([pattern, count]) => [pattern, patternLabel(pattern, count)]),
   ]);
   fill("strategy", DATA.strategies.map((name, place) => [place, name]));
-  fill("choice", [["", text("anyModel")], ...DATA.models.map((name, place) => [place, name])]);
+  const others = HAS_OTHERS ? [["other", text("noModel")]] : [];
+  fill("choice", [["", text("anyModel")], ...DATA.models.map((name, place) => [place, name]), ...others]);
   const withoutGold = (key) => DATA.hasGold || !key.endsWith("Lost");
   fill("show", Object.keys(SHOWS).filter(withoutGold).map((key) => [key, text(key)]));
   fill("sort", Object.keys(SORTS).filter(withoutGold).map((key) => [key, text(key)]));
@@ -120,6 +138,7 @@ function renderFilters() {
 
 function renderLegend() {
   const signs = DATA.models.map((name, place) => element("span", "sign", modelBadge(DATA, place), ` ${name}`));
+  if (HAS_OTHERS) signs.push(element("span", "sign", element("span", "badge choice", "★"), ` ${text("legendOther")}`));
   const hit = text(DATA.hasGold ? "legendHit" : "legendHitChosen");
   const colours = [["hit", hit], ["miss", text("legendMiss")], ["plain", text("legendPlain")]].map(
     ([kind, meaning]) => element("span", "sign", element("span", `text ${kind}`, "가1a"), ` ${meaning}`),
@@ -134,8 +153,10 @@ function renderAll() {
   document.documentElement.lang = state.language;
   document.title = text("title");
   for (const node of document.querySelectorAll("[data-text]")) node.textContent = text(node.dataset.text);
-  const counts = { count: counted(DATA.questions.length), total: counted(DATA.total) };
-  byId("summary").textContent = text("summary", counts);
+  const slots = { count: counted(DATA.questions.length - DATA.overruled), total: counted(DATA.total) };
+  const lines = [text("summary", slots)];
+  if (DATA.overruled) lines.push(text("overruled", { count: counted(DATA.overruled) }));
+  byId("summary").textContent = lines.join(" ");
   renderFilters();
   renderLegend();
   renderList();

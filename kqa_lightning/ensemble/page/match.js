@@ -83,15 +83,16 @@ function colouredPieces(answer, reference) {
   return pieces;
 }
 
+/** Character F1 of two answers. */
+function characterF1(answer, reference) {
+  const [counted, other] = [countedCharacters(answer), countedCharacters(reference)];
+  const shared = matchedCharacters(counted, other).filter(Boolean).length;
+  return shared ? (2 * shared) / (counted.length + other.length) : 0;
+}
+
 /** The reference, of several, that shares most with an answer: the one that F1 counts. */
 function bestReference(answer, references) {
-  const counted = countedCharacters(answer);
-  const f1 = (reference) => {
-    const other = countedCharacters(reference);
-    const shared = matchedCharacters(counted, other).filter(Boolean).length;
-    return shared ? (2 * shared) / (counted.length + other.length) : 0;
-  };
-  return references.reduce((best, reference) => (f1(reference) > f1(best) ? reference : best));
+  return references.reduce((best, one) => (characterF1(answer, one) > characterF1(answer, best) ? one : best));
 }
 
 /**
@@ -181,5 +182,5 @@ function cutsNumber(text, place) {
 }
 
 if (typeof module !== "undefined") {
-  module.exports = { countedCharacters, matchedCharacters, colouredPieces, bestReference, markedPieces };
+  module.exports = { countedCharacters, matchedCharacters, colouredPieces, characterF1, bestReference, markedPieces };
 }

@@ -20,6 +20,13 @@ function modelBadge(data, place) {
   return badge;
 }
 
+/** The sign of an answer that a strategy chose and no model gave as its own. */
+function choiceBadge(data, strategy) {
+  const badge = element("span", "badge choice", "★");
+  badge.title = data.strategies[strategy];
+  return badge;
+}
+
 /** An answer whose characters show what they have in common with a reference. */
 function colouredAnswer(answer, references, text) {
   const shown = element("span", "text");
@@ -45,7 +52,7 @@ function pairF1(data, question, one, other) {
   return question.pairs[low * models - (low * (low + 1)) / 2 + high - low - 1];
 }
 
-/** The table of answers: a row a model, with F1 against gold and against every other model. */
+/** The table of answers: a row a model, and one for another choice, with F1 against gold and every other model. */
 function answersTable(data, question, strategy, text) {
   const chosen = choiceOf(question, strategy);
   const references = question.gold || [chosen.answer];
@@ -62,6 +69,14 @@ function answersTable(data, question, strategy, text) {
     });
     return row;
   });
+  if (!chosen.places.length) {
+    const name = element("span", "name", data.strategies[strategy]);
+    const row = element("tr", "chosen", element("td", "model", choiceBadge(data, strategy), name));
+    row.append(element("td", "answer", colouredAnswer(chosen.answer, references, text)));
+    if (data.hasGold) row.append(element("td", "number", f1Text(question.chosenF1[strategy])));
+    row.append(...question.answers.map((own) => element("td", "number", f1Text(characterF1(chosen.answer, own)))));
+    rows.push(row);
+  }
   if (question.gold) {
     const name = element("td", "model", element("span", "badge gold", "✓"), element("span", "name", text("gold")));
     rows.push(element("tr", "gold", name, element("td", "answer", question.gold.join(" / "))));
@@ -76,6 +91,7 @@ function choices(data, question, strategy, text) {
     const { places, answer } = choiceOf(question, place);
     const item = element("li", place === strategy ? "current" : "", `${name} `);
     item.append(...places.map((model) => modelBadge(data, model)));
+    if (!places.length && place === strategy) item.append(choiceBadge(data, strategy), " ");
     if (!places.length) item.append(colouredAnswer(answer, question.gold || [answer], text));
     if (data.hasGold) item.append(` ${f1Text(question.chosenF1[place])}`);
     list.append(item);
@@ -83,16 +99,22 @@ function choices(data, question, strategy, text) {
   return list;
 }
 
-/** The article with the answers marked; after each the signs of the models that gave it. */
-function articleView(data, question, text) {
+/** The article with the answers marked; after each the signs of the models that gave it, or that it was chosen. */
+function articleView(data, question, strategy, text) {
   if (question.article < 0) return element("p", "article missing", text("noArticle"));
   const models = data.models.length;
+  const gold = question.gold || [];
+  const { places, answer } = choiceOf(question, strategy);
+  const isGold = (owner) => owner >= models && owner < models + gold.length;
+  const isChoice = (owner) => owner === models + gold.length;
   const body = element("div", "article");
-  for (const piece of markedPieces(data.articles[question.article], [...question.answers, ...(question.gold || [])])) {
+  const answers = [...question.answers, ...gold, ...(places.length ? [] : [answer])];
+  for (const piece of markedPieces(data.articles[question.article], answers)) {
     if (!piece.owners.length) body.append(piece.text);
-    else body.append(element("mark", piece.owners.some((owner) => owner >= models) ? "gold" : "", piece.text));
+    else body.append(element("mark", piece.owners.some(isGold) ? "gold" : "", piece.text));
     const badges = piece.ends.filter((owner) => owner < models).map((owner) => modelBadge(data, owner));
-    if (piece.ends.some((owner) => owner >= models)) badges.push(element("span", "badge gold", "✓"));
+    if (piece.ends.some(isChoice)) badges.push(choiceBadge(data, strategy));
+    if (piece.ends.some(isGold)) badges.push(element("span", "badge gold", "✓"));
     if (badges.length) body.append(element("sup", "", ...badges));
   }
   return body;
@@ -106,5 +128,5 @@ function questionCard(data, question, strategy, text) {
   if (question.question) left.append(element("h2", "", question.question));
   left.append(answersTable(data, question, strategy, text), choices(data, question, strategy, text));
   const title = element("h3", "", text("article"));
-  return element("section", "card", left, element("div", "right", title, articleView(data, question, text)));
+  return element("section", "card", left, element("div", "right", title, articleView(data, question, strategy, text)));
 }

@@ -10,7 +10,7 @@ import pytest
 from browser import Page, find_browser, open_browser
 
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.report import report_data, write_report
+from kqa_lightning.ensemble.report import report_data, report_written
 from kqa_lightning.ensemble.strategies import combine, make_strategies
 
 BROWSER = find_browser()
@@ -52,7 +52,8 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
 def show(page: Page, folder: Path, data: dict[str, Any], width: int = 1200) -> None:
     """Open a report afresh."""
     path = folder / "report.html"
-    write_report(path, data)
+    with report_written(path, data):
+        pass
     page.requests.clear()
     page.errors.clear()
     page.open(path, width)
@@ -112,8 +113,68 @@ def test_a_card_shows_all_there_is_to_a_question(page: Page, tmp_path: Path) -> 
     )
     assert page.run("[...document.querySelectorAll('.chip')].map((node) => node.textContent)") == [
         "1:1:1",
-        "at stake 0.80",
+        "at stake 1.00",  # the answer that was learned is right, gemma2's all wrong
     ]
+
+
+def test_a_choice_that_is_no_models_own_answer_has_a_row_and_a_sign(page: Page, tmp_path: Path) -> None:
+    predictions = {"gemma2": {"Q": "14일", "P": "25명"}, "nous": {"Q": "다섯 차례", "P": "30명"}}
+    table = {"Q": Question("회의는 4월 14일 다섯 차례 열렸다.", "언제 열렸나?", ())}
+    rules = {"vote": {"Q": "14일", "P": "25명"}, "learned": {"Q": "4월 14일", "P": "30명"}}
+    show(page, tmp_path, report_data(predictions, rules, table, {"Q": ("4월",), "P": ("30명",)}, "learned"))
+    page.choose("choice", "other")
+    assert listed(page) == ["Q"]
+    assert page.run("document.getElementById('count').textContent") == "1 question"
+    rows = "[...document.querySelectorAll('.card tbody tr')].map((tr) => [...tr.cells].map((td) => td.textContent))"
+    assert page.run(rows) == [
+        ["Agemma2", "14일", "0.40", "", "0.00"],
+        ["Bnous", "다섯 차례", "0.00", "0.00", ""],
+        ["★learned", "4월 14일", "0.57", "0.75", "0.00"],
+        ["✓gold", "4월"],
+    ]
+    article = "document.querySelector('div.article').textContent"
+    assert page.run("[...document.querySelectorAll('tr.chosen .name')].map((node) => node.textContent)") == ["learned"]
+    assert page.run(article) == "회의는 4월✓ 14일A★ 다섯 차례B 열렸다."
+    page.choose("choice", "")
+    page.choose("strategy", "0")  # which chose a model's answer
+    assert page.run(article) == "회의는 4월✓ 14일A 다섯 차례B 열렸다."
+    page.choose("choice", "other")
+    assert listed(page) == []
+
+
+def test_where_a_strategy_overrules_all_models(page: Page, tmp_path: Path) -> None:
+    predictions = {name: {"1": "가", "2": answer, "3": "", "4": "라"} for name, answer in (("a", "나"), ("b", "다"))}
+    rules = {
+        "vote": {"1": "가", "2": "나", "3": "", "4": "라"},
+        "learned": {"1": "마", "2": "나", "3": "바", "4": "라"},
+    }
+    show(page, tmp_path, report_data(predictions, rules, {}))
+    patterns = "[...document.getElementById('pattern').options].map((option) => option.textContent)"
+    assert page.run(patterns) == ["all (3)", "2:0, overruled (1)", "1:1 (1)", "0:0, overruled (1)"]
+    assert "disagree: 1 of 4. On which they agree and a strategy does not: 2." in page.run("document.body.innerText")
+    page.choose("pattern", "2:0")
+    assert listed(page) == ["1"]
+    page.choose("pattern", "0:0")
+    assert listed(page) == ["3"]
+    assert page.errors == []
+
+
+def test_signs_stay_on_the_line_of_their_answer(page: Page, tmp_path: Path) -> None:
+    text = " ".join(f"가나다라{'마' * (place % 7)} (국민은행) 나." for place in range(60))
+    data = report_data(
+        {name: {"1": "국민은행"} if name < "e" else {"1": "나"} for name in "abcdef"},
+        {"vote": {"1": "국민은행"}},
+        {"1": Question(text, "?")},
+    )
+    # Of each sign, whether it begins a line that its answer is not on.
+    apart = """[...document.querySelectorAll('.article sup')].filter((sup) => {
+      const answer = [...sup.previousSibling.getClientRects()].pop();
+      return [...sup.querySelectorAll('.badge')].some((sign) => sign.getBoundingClientRect().top > answer.bottom);
+    }).length"""
+    for width in range(320, 400, 7):
+        show(page, tmp_path, data, width)
+        assert page.run("document.querySelectorAll('.article sup').length") > 60
+        assert page.run(apart) == 0, width
 
 
 def test_filters_and_orders(page: Page, tmp_path: Path) -> None:
@@ -200,6 +261,8 @@ def test_on_a_phone_nothing_sticks_out(page: Page, tmp_path: Path, models: int) 
     assert page.run("document.documentElement.scrollWidth") <= 360
     inside = "[...document.querySelectorAll('.card *')].every((node) => node.closest('.scroll')"
     assert page.run(f"{inside} || node.getBoundingClientRect().right <= 360)")
+    names = "[...document.querySelectorAll('td.model .name')].map((node) => node.getBoundingClientRect())"
+    assert page.run(f"{names}.every(({{ width, height }}) => width > 20 && height > 8)")  # there are no bare letters
     if models == 3:  # and the answers are seen whole, without pushing the table aside
         assert page.run(
             "(({ scrollWidth, clientWidth }) => scrollWidth <= clientWidth)(document.querySelector('.scroll'))"

@@ -1,0 +1,39 @@
+"""What is refused as something to learn from: the questions that are to be answered."""
+
+import pytest
+from pools import single
+
+from kqa_lightning.ensemble.learning import check_unseen, out_of_fold
+from kqa_lightning.ensemble.questions import Question
+from kqa_lightning.errors import KQAError
+
+
+def check(learned: int, asked: int, texts: int = 0, start: int = 0) -> None:
+    """Check ids 0, 1, … against ids from ``start``; of the first ``texts`` it is known that they are others."""
+    pool = single({"a": ["가"] * learned, "b": ["나"] * learned})
+    table = {str(place): Question(f"배울 글 {place}", "무엇?") for place in range(texts)}
+    ids = [str(start + place) for place in range(asked)]
+    asked_about = {name: Question(f"물을 글 {name}", "무엇?") for name in table}
+    check_unseen(out_of_fold(pool, {str(place): ("가",) for place in range(learned)}, table), ids, asked_about)
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked", "start"),
+    [(10, 10, 0), (10, 11, 0), (11, 10, 0), (10, 10, 4), (100, 10, 0), (10, 100, 0)],
+    ids=["the same", "one more to answer", "one more to learn from", "most", "a part answered", "a part learned from"],
+)
+def test_ids_of_the_other_side_are_refused_where_no_text_tells(learned: int, asked: int, start: int) -> None:
+    with pytest.raises(KQAError, match="or show by --table and --oof-gold with articles that these are others"):
+        check(learned, asked, start=start)
+
+
+def test_a_few_ids_in_common_are_no_harm() -> None:
+    check(10, 10, start=5)
+    check(10, 10, start=10)
+
+
+def test_texts_tell_questions_apart_that_are_numbered_alike() -> None:
+    check(10, 10, texts=10)
+    check(10, 10, texts=5)
+    with pytest.raises(KQAError, match="that are to be combined, 4, 5, 6, 7, 8, … "):
+        check(10, 10, texts=4)
