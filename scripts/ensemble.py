@@ -163,7 +163,7 @@ def run(arguments: Sequence[str] | None) -> None:
         raise KQAError(f"--priority is of no use to --strategy {options.strategy}, only to vote_priority")
     to_learn = check_options(options, sources, every)
     check_files(options, [*sources.values(), *to_learn.sources.values()])
-    pool = read_pool(sources)
+    pool = read_pool(sources, own=not (every or to_learn.names))
     predictions = pool.first_answers()
     table, gold = read_tables(options, pool.questions)
     rules = {name: combine(predictions, one) for name, one in strategies.items() if every or name == options.strategy}

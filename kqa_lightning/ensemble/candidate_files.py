@@ -7,6 +7,7 @@ the ``.jsonl`` beside it is another file, which is read only where it is named.
 
 import json
 import math
+import unicodedata
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -41,20 +42,24 @@ class ModelCandidates:
     logprob_mean: list[float] = field(default_factory=list)
 
 
-def read_candidates(path: Path) -> ModelCandidates:
+def read_candidates(path: Path, own: bool = False) -> ModelCandidates:
     """The candidates in a ``.jsonl`` as ``predict`` writes it, or in another table with the columns id and answer.
+
+    Args:
+        path: the file.
+        own: whether the model's own answers, the first of its candidates, will do; the others are not looked at.
 
     Raises:
         KQAError: the file is missing or malformed, lacks a column or rows, or has blank or duplicate ids.
     """
     if extension(path)[0] == ".jsonl":
-        return _read_lines(path)
+        return _read_lines(path, own)
     answers = read_answers(path)
     missing = [math.nan] * len(answers)
     return ModelCandidates(list(answers), [1] * len(answers), list(answers.values()), missing, missing.copy())
 
 
-def _read_lines(path: Path) -> ModelCandidates:
+def _read_lines(path: Path, own: bool) -> ModelCandidates:
     found = ModelCandidates()
     problems = Problems(str(path))
     ids = Ids(problems)
@@ -65,7 +70,7 @@ def _read_lines(path: Path) -> ModelCandidates:
             continue
         row += 1
         try:
-            question = _add(found, line)
+            question = _add(found, line, own)
         except ValueError as error:
             problems.add(str(error), row, f"line {number}")
         else:
@@ -74,7 +79,7 @@ def _read_lines(path: Path) -> ModelCandidates:
     return found
 
 
-def _add(found: ModelCandidates, line: str) -> str:
+def _add(found: ModelCandidates, line: str, own: bool) -> str:
     """Append one line's candidates and return its id; a ValueError says what is wrong with it."""
     try:
         record = json.loads(line)
@@ -82,30 +87,34 @@ def _add(found: ModelCandidates, line: str) -> str:
         raise ValueError("nested too deeply") from None
     except ValueError as error:
         raise ValueError(f"broken JSON ({error})") from None
-    if "\\ud" in line.lower() and _has_half_a_pair(record):
+    if "\\u" in line and "\\ud" in line.lower() and _has_half_a_pair(record):
         raise ValueError("half of a surrogate pair, which no file can hold")
-    if not isinstance(record, Mapping):
+    if type(record) is not dict:
         raise ValueError("no JSON object")
     question, candidates = record.get("id"), record.get("candidates")
     if not isinstance(question, str):
         raise ValueError("needs an id that is a text")
     if not isinstance(candidates, list) or not candidates:
         raise ValueError("needs 'candidates', a list of one or more, as predictions.jsonl has them")
-    for candidate in candidates:
-        answer = candidate.get("answer") if isinstance(candidate, Mapping) else None
-        if not isinstance(answer, str):
+    # Nothing in it is escaped, unseen or decomposed, and so nothing is in its answers.
+    is_clean = "\\" not in line and line.isprintable() and unicodedata.is_normalized("NFC", line)
+    for candidate in candidates[:1] if own else candidates:
+        answer = candidate.get("answer") if type(candidate) is dict else None
+        if type(answer) is not str:
             raise ValueError("each candidate needs an 'answer' that is a text")
-        found.answers.append(clean(answer)[0])
+        found.answers.append(answer if is_clean else clean(answer)[0])
         found.logprob_sum.append(_score(candidate, "logprob_sum"))
         found.logprob_mean.append(_score(candidate, "logprob_mean"))
     found.ids.append(question)
-    found.counts.append(len(candidates))
+    found.counts.append(1 if own else len(candidates))
     return question
 
 
 def _score(candidate: Mapping[str, Any], name: str) -> float:
     """A log-probability, NaN where there is none."""
     value = candidate.get(name)
+    if type(value) is float and _LEAST < value <= _ROUNDING:  # as nearly all are
+        return value
     if value is None:
         return math.nan
     if isinstance(value, bool) or not isinstance(value, int | float):

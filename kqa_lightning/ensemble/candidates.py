@@ -72,13 +72,17 @@ class CandidatePool:
         return firsts
 
 
-def read_pool(sources: Mapping[str, Path]) -> CandidatePool:
+def read_pool(sources: Mapping[str, Path], own: bool = False) -> CandidatePool:
     """The candidates of every model's file, the questions in the order of the first.
+
+    Args:
+        sources: {model: its file}.
+        own: whether the models' own answers will do.
 
     Raises:
         KQAError: a file is missing or malformed, or two files answer different questions.
     """
-    read = {name: read_candidates(path) for name, path in sources.items()}
+    read = {name: read_candidates(path, own) for name, path in sources.items()}
     first, *others = read
     for other in others:
         check_same_ids(sources[first], read[first].ids, sources[other], read[other].ids)
