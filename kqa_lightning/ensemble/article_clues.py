@@ -7,7 +7,6 @@ characters; a pair that few sentences have says more about where to look than on
 import math
 import re
 from bisect import bisect_right
-from collections import Counter
 from functools import lru_cache
 from itertools import accumulate
 
@@ -29,19 +28,22 @@ class Article:
         self.spaced = [f" {sentence} " for sentence in sentences]
         self.sentences = [sentence.replace(" ", "") for sentence in self.spaced]
         self.pairs = [_pairs(sentence) for sentence in self.spaced]
-        holders = Counter(pair for pairs in self.pairs for pair in pairs)
-        self.rarity = {pair: math.log((1 + len(self.pairs)) / count) for pair, count in holders.items()}
-        self._whole = "\n".join(self.sentences)  # no answer has a line break once it is normalised
-        self._ends = list(accumulate(len(sentence) + 1 for sentence in self.sentences))
+        self.holders: dict[str, list[int]] = {}  # of each pair the places of the sentences that have it
+        for place, pairs in enumerate(self.pairs):
+            for pair in pairs:
+                self.holders.setdefault(pair, []).append(place)
+        self.rarity = {pair: math.log((1 + len(self.pairs)) / len(places)) for pair, places in self.holders.items()}
+        self.whole = "\n".join(self.sentences)  # no answer has a line break once it is normalised
+        self.ends = list(accumulate(len(sentence) + 1 for sentence in self.sentences))
 
     def holding(self, text: str) -> dict[int, int]:
         """The sentences that a text without spaces stands in, first to last, and how often it does."""
         found: dict[int, int] = {}
-        start = self._whole.find(text)
+        start = self.whole.find(text)
         while start >= 0:
-            place = bisect_right(self._ends, start)
+            place = bisect_right(self.ends, start)
             found[place] = found.get(place, 0) + 1
-            start = self._whole.find(text, start + len(text))
+            start = self.whole.find(text, start + len(text))
         return found
 
 
@@ -54,14 +56,19 @@ class Clues:
     """
 
     def __init__(self, context: str, question: str) -> None:
-        self._article = _article(context)
+        article = self._article = _article(context)
         normalized = normalize_answer(question)
         self._question = normalized.replace(" ", "")
-        self._asked = {pair for pair in _pairs(normalized) if pair in self._article.rarity}
-        total = self._weight(self._asked) or 1.0
-        self._nearness = [self._weight(self._asked & pairs) / total for pairs in self._article.pairs]
-        self._nearest_first = sorted(range(len(self._nearness)), key=self._nearness.__getitem__, reverse=True)
-        self._landmarks: dict[int, list[tuple[float, str, int]]] = {}
+        asked = {pair: article.rarity[pair] for pair in _pairs(normalized) if pair in article.rarity}
+        self._rarest_first = sorted(((rarity, pair) for pair, rarity in asked.items()), reverse=True)
+        spoken: list[list[float]] = [[] for _ in article.sentences]
+        for pair, rarity in asked.items():
+            for place in article.holders[pair]:
+                spoken[place].append(rarity)
+        # Exact, since a set has another order in each process.
+        total = math.fsum(asked.values()) or 1.0
+        self._nearness = [math.fsum(one) / total for one in spoken]
+        self._nearest = [*sorted(self._nearness, reverse=True)[:2], 0.0]  # 0 for the other of one sentence
 
     def of(self, answer: str) -> list[float]:
         """The clues to one normalised answer, in the order of `CLUES`; NaN for those of an answer that is not there.
@@ -74,55 +81,45 @@ class Clues:
         text = answer.replace(" ", "")
         in_question = float(bool(text) and text in self._question)
         article, nearness = self._article, self._nearness
-        holding = article.holding(text) if text else {}
-        if not holding:
+        first = article.whole.find(text) if text else -1
+        if first < 0:
             return [in_question, 0.0, 0.0, 0.0, *[math.nan] * 4]
-        best = max(holding, key=nearness.__getitem__)
-        other = next((nearness[place] for place in self._nearest_first if place not in holding), 0.0)
-        return [
-            in_question,
-            1.0,
-            float(any(_starts_word(answer, article.spaced[place]) for place in holding)),
-            float(sum(holding.values())),
-            best / len(nearness),
-            nearness[best],
-            nearness[best] - other,
-            self._distance(text, best),
-        ]
+        if article.whole.find(text, first + 1) < 0:  # once, as nearly every answer
+            best, count = bisect_right(article.ends, first), 1
+            starts_word = _starts_word(answer, article.spaced[best])
+            other = self._nearest[nearness[best] == self._nearest[0]]
+            starts = [first - article.ends[best] + len(article.sentences[best]) + 1]
+        else:
+            holding = article.holding(text)
+            best, count = max(holding, key=nearness.__getitem__), sum(holding.values())
+            starts_word = any(_starts_word(answer, article.spaced[place]) for place in holding)
+            other = max((near for place, near in enumerate(nearness) if place not in holding), default=0.0)
+            starts = _starts(text, article.sentences[best])
+        near = nearness[best]
+        distance = self._distance(text, best, starts)
+        return [in_question, 1.0, float(starts_word), float(count), best / len(nearness), near, near - other, distance]
 
-    def _weight(self, pairs: set[str]) -> float:
-        # Exact, since a set has another order in each process.
-        return math.fsum(self._article.rarity[pair] for pair in pairs)
-
-    def _distance(self, text: str, place: int) -> float:
-        if place not in self._landmarks:
-            self._landmarks[place] = self._landmarks_of(place)
+    def _distance(self, text: str, place: int, starts: list[int]) -> float:
+        pairs, sentence = self._article.pairs[place], self._article.sentences[place]
         spots: list[int] = []
         most = 0.0
-        for rarity, pair, spot in self._landmarks[place]:
+        for rarity, pair in self._rarest_first:
             if spots and rarity < most:
                 break
-            if pair not in text:
-                spots.append(spot)
+            if pair in pairs and pair not in text:
+                spots.append(sentence.find(pair))
                 most = rarity
         if not spots:
             return math.nan
-        starts = _starts(text, self._article.sentences[place])
-        return float(min(abs(start - spot) for start in starts for spot in spots))
-
-    def _landmarks_of(self, place: int) -> list[tuple[float, str, int]]:
-        """What a sentence has of the question, rarest first: how rare, the pair, where it is first."""
-        article = self._article
-        pairs = self._asked & article.pairs[place]
-        return sorted(
-            ((article.rarity[pair], pair, article.sentences[place].find(pair)) for pair in pairs), reverse=True
-        )
+        return float(min([abs(start - spot) for start in starts for spot in spots]))
 
 
 def _starts_word(answer: str, spaced: str) -> bool:
     """Whether an answer begins a word of a sentence, and a number in it is a whole one: 3 is none in 30명."""
-    starts, size = _starts(f" {answer}", spaced), len(answer) + 1
-    return any(not (answer[-1].isdigit() and spaced[start + size].isdigit()) for start in starts)
+    word = f" {answer}"
+    if not answer[-1].isdigit():
+        return word in spaced
+    return any(not spaced[start + len(word)].isdigit() for start in _starts(word, spaced))
 
 
 @lru_cache(maxsize=256)  # the questions on one article mostly follow each other

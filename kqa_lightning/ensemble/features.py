@@ -20,8 +20,8 @@ UNITS = {
     "date": re.compile(r"\d\s*(?:년|월|일|분기|시|세기)$"),
     "count": re.compile(r"\d\s*[만천백억조여]*\s*(?:명|개|곳|건|대|번|회|차례|가지|톤|채|가구|위|살|세)$"),
 }
-_IS_KIND = np.eye(len(KINDS)).tolist()
-_UNKNOWN = [math.nan] * (len(KINDS) + len(CLUES))
+_IS_KIND = np.vstack([np.eye(len(KINDS)), np.full(len(KINDS), math.nan)])  # the last for a question not known
+_UNKNOWN = [math.nan] * len(CLUES)
 
 
 def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
@@ -94,16 +94,19 @@ def question_features(
     """
     pool, texts = hypotheses.pool, hypotheses.table.texts
     numbers = hypotheses.number[rows].tolist()
-    values: list[Sequence[float]] = []
+    kinds: list[int] = []
+    clues: list[Sequence[float]] = []
     places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
     for place, start, count in zip(places.tolist(), starts.tolist(), counts.tolist(), strict=True):
         row = table.get(pool.questions[place])
         if row is None or row.context is None or row.question is None:
-            values += [_UNKNOWN] * count
+            kinds.append(len(KINDS))
+            clues += [_UNKNOWN] * count
         else:
-            kind, clues = _IS_KIND[question_kind(row.question)], Clues(row.context, row.question)
-            values += [kind + clues.of(texts[number]) for number in numbers[start : start + count]]
-    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.array(values)
+            kinds.append(question_kind(row.question))
+            clues += map(Clues(row.context, row.question).of, map(texts.__getitem__, numbers[start : start + count]))
+    asked = _IS_KIND[np.repeat(np.array(kinds, np.int64), counts)]
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asked, np.array(clues)])
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:
