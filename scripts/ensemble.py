@@ -36,6 +36,7 @@ from kqa_lightning.ensemble.questions import (
     Question,
     check_articles,
     number_articles,
+    number_keys,
     read_questions,
 )
 from kqa_lightning.ensemble.strategies import STRATEGIES, combine, make_strategies
@@ -148,9 +149,12 @@ def summarize(
     from kqa_lightning.ensemble.summary import format_summary
 
     marks = mark(predictions, rules, gold, hypotheses)
-    articles = number_articles(table, next(iter(predictions.values())))
+    questions = hypotheses.pool.questions
+    articles = number_articles(table, questions)
+    # By their ids, so that the intervals are the same whatever the order of the rows.
+    drawn = compare(marks, number_keys(questions) if articles is None else articles)
     agreement = measure_agreement(predictions, hypotheses.table)
-    return format_summary(marks.scores, compare(marks, articles), agreement, articles is not None, written)
+    return format_summary(marks.scores, drawn, agreement, articles is not None, written)
 
 
 def run(arguments: Sequence[str] | None) -> None:

@@ -1,6 +1,6 @@
 """Articles, questions and gold answers by id, from any table that `data.readers` reads or the bundled sample."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -72,19 +72,27 @@ def check_articles(table: Mapping[str, Question], questions: Iterable[str], sour
         raise KQAError(f"--table {source}: no article for the ids {first_few(missing)}")
 
 
-def number_articles(table: Mapping[str, Question], questions: Iterable[str]) -> list[int] | None:
+def number_articles(table: Mapping[str, Question], questions: Sequence[str]) -> list[int] | None:
     """Of each question the number of its article, from 0; None where the table has no article of any of them.
 
     Articles are the same as in splits and folds: but for case, width and white space. A question without one counts
-    as one of its own.
+    as one of its own. Neither the order of the questions nor that of the table matters to the numbers.
     """
     contexts = [table[question].context if question in table else None for question in questions]
     if not any(contexts):
         return None
-    # A number is an int and a context a str: no question without an article can be taken for another's.
     key_of = {context: article_key(context) for context in set(contexts) if context is not None}
-    keys: list[int | str] = [place if context is None else key_of[context] for place, context in enumerate(contexts)]
-    numbers = {key: number for number, key in enumerate(dict.fromkeys(keys))}
+    # No question without an article can be taken for an article.
+    keys = [
+        (context is None, name if context is None else key_of[context])
+        for name, context in zip(questions, contexts, strict=True)
+    ]
+    return number_keys(keys)
+
+
+def number_keys(keys: Sequence[Any]) -> list[int]:
+    """The number of each key, from 0, the same for equal ones, in the order of the keys sorted."""
+    numbers = {key: number for number, key in enumerate(sorted(set(keys)))}
     return [numbers[key] for key in keys]
 
 

@@ -44,14 +44,15 @@ def test_sample_and_korquad(korquad_path: Path) -> None:
     sample = read_questions("--table", "sample", ARTICLE)
     assert all(row.context and row.question and row.answers for row in sample.values())
     korquad = read_questions("--table", str(korquad_path), ARTICLE)
-    numbers = number_articles(korquad, korquad)
+    numbers = number_articles(korquad, list(korquad))
     assert len({row.context for row in korquad.values()}) == 960
     assert numbers is not None and (len(numbers), max(numbers) + 1) == (5774, 959)  # two differ in white space
 
 
 def test_questions_of_one_article_have_its_number() -> None:
     table = {"1": Question("글"), "2": Question("다른 글"), "3": Question("글"), "4": Question(), "5": Question("0")}
-    assert number_articles(table, ["3", "4", "none", "2", "1", "5"]) == [0, 1, 2, 3, 0, 4]
+    assert number_articles(table, ["3", "4", "none", "2", "1", "5"]) == [1, 3, 4, 2, 1, 0]
+    assert number_articles(table, ["none", "5", "4", "3", "1", "2"]) == [4, 0, 3, 1, 1, 2]  # whatever their order
     assert number_articles(table, ["4", "none"]) is None
 
 
@@ -59,7 +60,7 @@ def test_an_article_is_the_same_however_it_is_set() -> None:
     """As for the folds of crossfit, which must not be told apart here."""
     spellings = ["A사는 크다.", " Ａ사는\n크다. ", "a사는  크다.", "A사는 작다."]
     table = {str(number): Question(context) for number, context in enumerate(spellings)}
-    assert number_articles(table, table) == [0, 0, 0, 1]
+    assert number_articles(table, list(table)) == [1, 1, 1, 0]
     assert max(map(len, split_folds(spellings, 2, seed=0))) == 3
 
 

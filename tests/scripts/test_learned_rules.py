@@ -123,6 +123,26 @@ def test_scores_of_every_strategy(folder: Path, capsys: pytest.CaptureFixture[st
     assert '"weighted","stacking"' in page.replace(" ", "")
 
 
+@pytest.mark.parametrize("articles", [True, False])
+def test_intervals_do_not_depend_on_the_order_of_rows(
+    articles: bool, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if not articles:
+        text = Path("test.csv").read_text(encoding="utf-8")
+        Path("test.csv").write_text(text.replace("id,context,", "id,other,"), encoding="utf-8")
+    said = []
+    for seed in (None, 1, 2):
+        for file in () if seed is None else [Path("test.csv"), *(Path(f"{name}.jsonl") for name in MODELS)]:
+            head, *rows = file.read_text(encoding="utf-8").splitlines(keepends=True)
+            if file.suffix == ".jsonl":
+                head, rows = "", [head, *rows]
+            random.Random(seed).shuffle(rows)
+            file.write_text(head + "".join(rows), encoding="utf-8")
+        assert main([*PREDICTIONS, "--gold", "test.csv"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0].count("[") > 10 and said == [said[0]] * 3
+
+
 def test_without_out_of_fold_answers_there_is_weighted(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([*PREDICTIONS, "--gold", "test.csv"]) == 0
     said = capsys.readouterr().out
