@@ -109,7 +109,7 @@ def draw(output: Path, base: EnsembleScores | None, tuned: EnsembleScores | None
     rules = _points(combined.rules if combined else {})
     oracle = 100 * combined.oracle.char_f1 if combined else None
     questions = next(scores.questions for scores in (base, tuned) if scores)
-    title = f"{questions:,} questions" + (f"; dashed: best of the answers ({oracle:.1f})" if combined else "")
+    title = f"{questions:,} questions" + (f"; dashed: {ORACLE} ({oracle:.1f})" if combined else "")
     try:
         with written_whole(output.resolve()) as scratch:
             draw_scores(scratch, before, after, rules, oracle, title, output.suffix[1:].lower())

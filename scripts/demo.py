@@ -29,6 +29,7 @@ from kqa_lightning.ensemble.gold import read_gold
 from kqa_lightning.ensemble.predictions import read_all_predictions
 from kqa_lightning.ensemble.strategies import combine as combine_answers
 from kqa_lightning.ensemble.strategies import make_strategies
+from kqa_lightning.ensemble.summary import ORACLE
 from kqa_lightning.ensemble.tables import read_answers
 from kqa_lightning.errors import KQAError
 
@@ -159,7 +160,7 @@ def report(output: Path, learned_rules: Sequence[str] = ()) -> None:
         after={name: 100 * score.char_f1 for name, score in tuned_scores.models.items()},
         rules={name: 100 * score.char_f1 for name, score in tuned_scores.rules.items()},
         oracle=100 * tuned_scores.oracle.char_f1,
-        title=f"Sample test split; dashed: best of the three answers ({100 * tuned_scores.oracle.char_f1:.1f})",
+        title=f"Sample test split; dashed: {ORACLE} ({100 * tuned_scores.oracle.char_f1:.1f})",
     )
     parts = [score(tuned, learned, {name for name, one in unseen.items() if one == wanted}) for wanted in (False, True)]
     print(f"\n{format_table(base_scores, tuned_scores, parts)}")

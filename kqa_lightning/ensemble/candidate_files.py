@@ -1,8 +1,9 @@
 """Reading every candidate of a model, with its log-probabilities, from what ``predict`` writes.
 
 ``predictions.jsonl`` has a line ``{"id", "candidates": [{"answer", "raw", "logprob_sum", "logprob_mean"}]}`` for
-each question, the model's own answer first. ``predictions.csv`` is read as one candidate a question without scores;
-the ``.jsonl`` beside it is another file, which is read only where it is named.
+each question, the model's own answer first. ``predictions.csv``, and a ``.jsonl`` with lines ``{"id", "answer"}``, are
+read as one candidate a question without scores; the ``.jsonl`` beside a ``.csv`` is another file, which is read only
+where it is named.
 """
 
 import json
@@ -53,19 +54,21 @@ def read_candidates(path: Path, own: bool = False) -> ModelCandidates:
         KQAError: the file is missing or malformed, lacks a column or rows, or has blank or duplicate ids.
     """
     if extension(path)[0] == ".jsonl":
-        return _read_lines(path, own)
+        problems = Problems(str(path))
+        text = str(open_file(path, problems).data)
+        if '"candidates"' in text or '"answer"' not in text:  # within a text a quotation mark is escaped
+            return _read_lines(text, problems, own)
     answers = read_answers(path)
     missing = [math.nan] * len(answers)
     return ModelCandidates(list(answers), [1] * len(answers), list(answers.values()), missing, missing.copy())
 
 
-def _read_lines(path: Path, own: bool) -> ModelCandidates:
+def _read_lines(text: str, problems: Problems, own: bool) -> ModelCandidates:
     found = ModelCandidates()
-    problems = Problems(str(path))
     ids = Ids(problems)
     row = 0
     # Not splitlines(): U+2028 and its like may stand inside a JSON string.
-    for number, line in enumerate(str(open_file(path, problems).data).split("\n"), start=1):
+    for number, line in enumerate(text.split("\n"), start=1):
         if not line.strip():
             continue
         row += 1

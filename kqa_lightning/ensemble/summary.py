@@ -8,7 +8,7 @@ from kqa_lightning.ensemble.bootstrap import LEVEL, Comparison, Interval, Uncert
 from kqa_lightning.ensemble.evaluation import EnsembleScores, Score
 from kqa_lightning.ensemble.text_tables import format_table
 
-ORACLE = "best of the answers"
+ORACLE = "best of one answer a model"
 CANDIDATE_ORACLE = "best of all candidates"
 FEW = 20  # of fewer articles, percentiles make narrower intervals than they should
 

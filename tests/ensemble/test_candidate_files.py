@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from kqa_lightning.data.cleaning import clean
 from kqa_lightning.ensemble.candidate_files import read_candidates
 from kqa_lightning.errors import KQAError
 
@@ -52,6 +53,45 @@ def test_a_csv_is_one_candidate_and_not_the_file_beside_it(tmp_path: Path) -> No
     assert all(map(math.isnan, found.logprob_sum + found.logprob_mean))
 
 
+def test_lines_of_answers_are_a_table_as_others_are(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"id": 1, "answer": '"candidates": 14일'}, {"id": "2", "answer": None}]
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=False) for row in rows), encoding="utf-8")
+    found = read_candidates(path)
+    assert (found.ids, found.counts, found.answers) == (["1", "2"], [1, 1], ['"candidates": 14일', ""])
+    assert all(map(math.isnan, found.logprob_sum + found.logprob_mean))
+
+
+def test_of_own_answers_the_others_are_not_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    path.write_text(
+        line("1", candidate("가", -0.5), candidate("나")) + "\n" + line("2", candidate("다")), encoding="utf-8"
+    )
+    found = read_candidates(path, own=True)
+    assert (found.ids, found.counts, found.answers) == (["1", "2"], [1, 1], ["가", "다"])
+    assert found.logprob_sum == [-0.5, -0.5]
+
+
+TRICKY = [
+    "한글 abc",
+    "\u200b가",
+    "a\x00b\nc",
+    unicodedata.normalize("NFD", "한국"),
+    "\u3000\xa0a",
+    '"\\',
+    "\b\f",
+    "İß😀",
+]
+
+
+@pytest.mark.parametrize("escaped", [True, False])
+def test_every_answer_is_cleaned_however_its_line_looks(escaped: bool, tmp_path: Path) -> None:
+    path = tmp_path / "a.jsonl"
+    rows = [{"id": str(place), "candidates": [candidate(one), candidate("가")]} for place, one in enumerate(TRICKY)]
+    path.write_text("\n".join(json.dumps(row, ensure_ascii=escaped) for row in rows), encoding="utf-8", newline="")
+    assert read_candidates(path).answers == [text for one in TRICKY for text in (clean(one)[0], "가")]
+
+
 GOOD = line("1", candidate("가"))
 
 
@@ -65,7 +105,8 @@ GOOD = line("1", candidate("가"))
         (f"{GOOD}\n" + line(" ", candidate("나")), "blank id: row 2"),
         (line(1, candidate("가")), r"needs an id that is a text: row 1 \(line 1\)"),
         ('{"candidates": [{"answer": "가"}]}', r"needs an id that is a text: row 1 \(line 1\)"),
-        ('{"id": "1", "answer": "가"}', "needs 'candidates', a list of one or more"),
+        ('{"id": "1", "answer": "가"}\n' + GOOD, r"needs 'candidates', a list of one or more.*: row 1 \(line 1\)"),
+        ('{"id": "1", "candidate": [{"answer": "가"}]}', "has no column 'answer'; found: 'id', 'candidate'"),
         (line("1"), "needs 'candidates'"),
         (line("1", "가"), "each candidate needs an 'answer' that is a text"),
         (line("1", candidate(None)), "each candidate needs an 'answer'"),

@@ -175,7 +175,7 @@ def test_at_a_tie_votes_decide_then_the_first_mention() -> None:
 
     models = {"a": [["가", "마"], ["가"]], "b": [["나"], ["나"]], "c": [["'나'", "마"], ["다"]]}
     pool = pool_of({name: [[(one, -1.0) for one in found] for found in answers] for name, answers in models.items()})
-    undecided = Stacking(pool.models, False, 2, "", {}, Undecided())
+    undecided = Stacking(pool.models, False, 2, 2, "", {}, Undecided())
     assert list(answers_at(pool, undecided.choose(Hypotheses(pool))).values()) == ["나", "가"]
 
 

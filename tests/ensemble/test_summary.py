@@ -36,11 +36,11 @@ def test_the_whole_summary() -> None:
     assert format_summary(SCORES, COMPARISON, AGREEMENT, True, "f1_sum").splitlines() == [
         "3 questions; intervals from 4000 draws of 20 articles",
         "",
-        "                             char F1      95% interval  against 젬마     95% interval  exact match  gap closed",  # noqa: E501
-        "model   젬마                   90.00   [80.00, 100.00]                                       50.00",
-        "model   a                      70.00    [65.50, 74.50]        -20.00  [-30.00, +0.10]        33.33",
-        "rule    f1_sum                 90.25                 -         +0.25                -         0.00          3%  <- written",  # noqa: E501
-        "oracle  best of the answers   100.00  [100.00, 100.00]        +10.00  [+5.00, +15.00]       100.00",
+        "                                    char F1      95% interval  against 젬마     95% interval  exact match  gap closed",  # noqa: E501
+        "model   젬마                          90.00   [80.00, 100.00]                                       50.00",
+        "model   a                             70.00    [65.50, 74.50]        -20.00  [-30.00, +0.10]        33.33",
+        "rule    f1_sum                        90.25                 -         +0.25                -         0.00          3%  <- written",  # noqa: E501
+        "oracle  best of one answer a model   100.00  [100.00, 100.00]        +10.00  [+5.00, +15.00]       100.00",
         "",
         "votes  questions   share",
         "2:0            2  66.7 %",

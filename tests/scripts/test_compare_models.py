@@ -34,15 +34,15 @@ def test_picture_and_numbers(folder: Path) -> None:
     assert done.returncode == 0 and "error" not in done.stderr
     # By hand: base 1, 4/5; a 1, 4/5; b 1/4, 1. Two models always tie, and the first is written.
     assert done.stdout.splitlines() == [
-        "chart.png: 2 questions; dashed: best of the answers (100.0)",
+        "chart.png: 2 questions; dashed: best of one answer a model (100.0)",
         "",
-        "character F1         before  fine-tuned",
-        "가                    90.00       90.00",
-        "나                                62.50",
-        "vote_priority                     90.00",
-        "vote_f1_sum                       90.00",
-        "f1_sum                            90.00",
-        "best of the answers              100.00",
+        "character F1                before  fine-tuned",
+        "가                           90.00       90.00",
+        "나                                       62.50",
+        "vote_priority                            90.00",
+        "vote_f1_sum                              90.00",
+        "f1_sum                                   90.00",
+        "best of one answer a model              100.00",
     ]
     assert (folder / "chart.png").read_bytes().startswith(b"\x89PNG")
     assert {entry.name for entry in folder.iterdir()} == {*FILES, "chart.png"}

@@ -88,7 +88,7 @@ def test_scores(folder: Path) -> None:
         "rule vote_f1_sum 90.38 […] -2.80 […] 75.00 -41%",
         "rule f1_sum 90.38 […] -2.80 […] 75.00 -41%",
         "rule weighted 90.38 […] -2.80 […] 75.00 -41%",
-        "oracle best of the answers 100.00 […] +6.82 […] 100.00",
+        "oracle best of one answer a model 100.00 […] +6.82 […] 100.00",
         "votes questions share",
         "3:0:0 1 25.0 %",
         "2:1:0 1 25.0 %",
