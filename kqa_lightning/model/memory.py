@@ -7,7 +7,7 @@ import torch
 from peft import PeftModel
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedConfig, PreTrainedModel
 
-from kqa_lightning.model.attention import Attention, choose_attention
+from kqa_lightning.model.attention import FLEX, KNOWN_ARCHITECTURES, Attention, choose_attention
 from kqa_lightning.model.base import (
     DTYPES,
     NF4_BLOCK,
@@ -25,6 +25,8 @@ _FP32 = 4
 _HIDDEN_COPIES = 4
 _ATTENTION_COPIES = 1.5
 _INTERMEDIATE_COPIES = 4
+# Of a last layer that is computed where its output is wanted: those of its first norm, and keys and values.
+_LAST_HIDDEN_COPIES = 2
 # Eager attention keeps for each head and pair of positions the softmax in fp32 and two more numbers in half of that,
 # or one more in fp32. Other attention computes them again.
 _EAGER_PAIR = 8
@@ -106,7 +108,7 @@ def estimate_memory(
             model.config,
             tokens,
             itemsize,
-            eager=choose_attention(model.config, attn_implementation, precision, on_cpu=on_cpu) == "eager",
+            attention=choose_attention(model.config, attn_implementation, precision, on_cpu=on_cpu),
             checkpointing=gradient_checkpointing,
         ),
     )
@@ -161,14 +163,20 @@ def _weights(adapted: PeftModel, quantization: Quantization, itemsize: int) -> i
     )
 
 
-def _activations(config: PreTrainedConfig, tokens: int, itemsize: int, *, eager: bool, checkpointing: bool) -> int:
+def _activations(
+    config: PreTrainedConfig, tokens: int, itemsize: int, *, attention: Attention, checkpointing: bool
+) -> int:
     sizes = cast(Any, config)
     head = getattr(config, "head_dim", None) or sizes.hidden_size // sizes.num_attention_heads
-    attention = 2 * head * (sizes.num_attention_heads + sizes.num_key_value_heads)
-    copies = _HIDDEN_COPIES * sizes.hidden_size + _ATTENTION_COPIES * attention
+    key_heads = 2 * head * sizes.num_key_value_heads
+    heads = 2 * head * sizes.num_attention_heads + key_heads
+    copies = _HIDDEN_COPIES * sizes.hidden_size + _ATTENTION_COPIES * heads
     layer = tokens * itemsize * (copies + _INTERMEDIATE_COPIES * sizes.intermediate_size)
-    if eager:
+    if attention == "eager":
         layer += sizes.num_attention_heads * tokens**2 * _EAGER_PAIR
-    if not checkpointing:
+    if checkpointing:
+        return int(layer + sizes.num_hidden_layers * tokens * sizes.hidden_size * itemsize)
+    if config.model_type not in KNOWN_ARCHITECTURES or attention == FLEX:
         return int(sizes.num_hidden_layers * layer)
-    return int(layer + sizes.num_hidden_layers * tokens * sizes.hidden_size * itemsize)
+    last = tokens * itemsize * (_LAST_HIDDEN_COPIES * sizes.hidden_size + _ATTENTION_COPIES * key_heads)
+    return int((sizes.num_hidden_layers - 1) * layer + last)
