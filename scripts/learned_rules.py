@@ -147,7 +147,7 @@ def learned_rules(
         if learned_from:
             fit = learning.fit_to(learned_from, options.weights)
             strategy = fit.strategy
-            notes.append(learned_notes.describe_fit(fit))
+            notes.append(learned_notes.describe_fit(fit, learned_from))
         else:
             notes += learned_notes.describe_mixed(pool)
         rules["weighted"] = learning.answers_at(pool, strategy.choose(hypotheses))

@@ -27,14 +27,16 @@ class Article:
         sentences = filter(None, map(normalize_answer, _SENTENCE_END.split(text)))
         self.spaced = [f" {sentence} " for sentence in sentences]
         self.sentences = [sentence.replace(" ", "") for sentence in self.spaced]
-        self.pairs = [_pairs(sentence) for sentence in self.spaced]
-        self.holders: dict[str, list[int]] = {}  # of each pair the places of the sentences that have it
-        for place, pairs in enumerate(self.pairs):
-            for pair in pairs:
-                self.holders.setdefault(pair, []).append(place)
-        self.rarity = {pair: math.log((1 + len(self.pairs)) / len(places)) for pair, places in self.holders.items()}
         self.whole = "\n".join(self.sentences)  # no answer has a line break once it is normalised
         self.ends = list(accumulate(len(sentence) + 1 for sentence in self.sentences))
+        self._holders: dict[str, list[int]] = {}  # of the pairs asked for so far
+
+    def holders(self, pair: str) -> list[int]:
+        """The places of the sentences that have a pair within one of their words, ascending."""
+        found = self._holders.get(pair)
+        if found is None:
+            found = self._holders[pair] = [place for place, spaced in enumerate(self.spaced) if pair in spaced]
+        return found
 
     def holding(self, text: str) -> dict[int, int]:
         """The sentences that a text without spaces stands in, first to last, and how often it does."""
@@ -59,11 +61,12 @@ class Clues:
         article = self._article = _article(context)
         normalized = normalize_answer(question)
         self._question = normalized.replace(" ", "")
-        asked = {pair: article.rarity[pair] for pair in _pairs(normalized) if pair in article.rarity}
+        holders = {pair: places for pair in _pairs(normalized) if (places := article.holders(pair))}
+        asked = {pair: math.log((1 + len(article.spaced)) / len(places)) for pair, places in holders.items()}
         self._rarest_first = sorted(((rarity, pair) for pair, rarity in asked.items()), reverse=True)
         spoken: list[list[float]] = [[] for _ in article.sentences]
         for pair, rarity in asked.items():
-            for place in article.holders[pair]:
+            for place in holders[pair]:
                 spoken[place].append(rarity)
         # Exact, since a set has another order in each process.
         total = math.fsum(asked.values()) or 1.0
@@ -100,13 +103,13 @@ class Clues:
         return [in_question, 1.0, float(starts_word), float(count), best / len(nearness), near, near - other, distance]
 
     def _distance(self, text: str, place: int, starts: list[int]) -> float:
-        pairs, sentence = self._article.pairs[place], self._article.sentences[place]
+        spaced, sentence = self._article.spaced[place], self._article.sentences[place]
         spots: list[int] = []
         most = 0.0
         for rarity, pair in self._rarest_first:
             if spots and rarity < most:
                 break
-            if pair in pairs and pair not in text:
+            if pair in spaced and pair not in text:
                 spots.append(sentence.find(pair))
                 most = rarity
         if not spots:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import compress
 from pathlib import Path
 
@@ -11,7 +11,10 @@ from numpy.typing import NDArray
 
 from kqa_lightning.ensemble.candidate_files import ModelCandidates, read_candidates
 from kqa_lightning.ensemble.pairwise import AnswerTable, Floats, Integers
+from kqa_lightning.ensemble.parallel import spread
 from kqa_lightning.ensemble.predictions import check_same_ids
+
+_LONG = 1 << 26  # bytes of files that take more than a second or two to read
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,11 @@ def read_pool(sources: Mapping[str, Path], own: bool = False) -> CandidatePool:
     Raises:
         KQAError: a file is missing or malformed, or two files answer different questions.
     """
-    read = {name: read_candidates(path, own) for name, path in sources.items()}
+    work = partial(read_candidates, own=own)
+    paths = list(sources.values())
+    is_long = sum(path.stat().st_size for path in paths if path.is_file()) > _LONG
+    found = spread(work, paths) if is_long else list(map(work, paths))
+    read = dict(zip(sources, found, strict=True))
     first, *others = read
     for other in others:
         check_same_ids(sources[first], read[first].ids, sources[other], read[other].ids)

@@ -9,6 +9,7 @@ import numpy as np
 from kqa_lightning.ensemble.article_clues import CLUES, Clues
 from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats, Integers
+from kqa_lightning.ensemble.parallel import spread
 from kqa_lightning.ensemble.question_words import KINDS, question_kind
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.weighted import probabilities
@@ -22,6 +23,7 @@ UNITS = {
 }
 _IS_KIND = np.vstack([np.eye(len(KINDS)), np.full(len(KINDS), math.nan)])  # the last for a question not known
 _UNKNOWN = [math.nan] * len(CLUES)
+_AT_ONCE = 20_000  # questions, whose articles take some five seconds
 
 
 def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
@@ -94,19 +96,30 @@ def question_features(
     """
     pool, texts = hypotheses.pool, hypotheses.table.texts
     numbers = hypotheses.number[rows].tolist()
+    places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
+    asked = [
+        (table.get(pool.questions[place]), [texts[number] for number in numbers[start : start + count]])
+        for place, start, count in zip(places.tolist(), starts.tolist(), counts.tolist(), strict=True)
+    ]
+    parts = spread(_look_up, [asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)])
+    kinds = np.repeat(np.concatenate([kinds for kinds, _ in parts]), counts)
+    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack(
+        [_IS_KIND[kinds], np.concatenate([clues for _, clues in parts])]
+    )
+
+
+def _look_up(asked: Sequence[tuple[Question | None, list[str]]]) -> tuple[Integers, Floats]:
+    """The kinds of some questions, (questions,), and the clues to the answers to each, (answers of all, clues)."""
     kinds: list[int] = []
     clues: list[Sequence[float]] = []
-    places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
-    for place, start, count in zip(places.tolist(), starts.tolist(), counts.tolist(), strict=True):
-        row = table.get(pool.questions[place])
+    for row, answers in asked:
         if row is None or row.context is None or row.question is None:
             kinds.append(len(KINDS))
-            clues += [_UNKNOWN] * count
+            clues += [_UNKNOWN] * len(answers)
         else:
             kinds.append(question_kind(row.question))
-            clues += map(Clues(row.context, row.question).of, map(texts.__getitem__, numbers[start : start + count]))
-    asked = _IS_KIND[np.repeat(np.array(kinds, np.int64), counts)]
-    return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack([asked, np.array(clues)])
+            clues += map(Clues(row.context, row.question).of, answers)
+    return np.array(kinds, np.int64), np.array(clues)
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:

@@ -48,14 +48,14 @@ def describe_mixed(pool: CandidatePool) -> list[str]:
     ]
 
 
-def describe_fit(fit: Fit) -> str:
+def describe_fit(fit: Fit, learned_from: OutOfFold) -> str:
     """What was fitted, in one line."""
     strategy = fit.strategy
     weights = ", ".join(f"{name} {strategy.weights.get(name, 1.0):.3g}" for name in fit.models)
     kind = "shared out by a softmax" if strategy.shared else "each its own probability"
     return (
         f"weighted: {weights}; candidates {kind} at temperature {strategy.temperature:g}; out of fold "
-        f"{100 * fit.char_f1:.2f}, best single model {100 * max(fit.models.values()):.2f}"
+        f"{100 * fit.char_f1:.2f}, best single model {100 * max(fit.models.values()):.2f}; {_learned(learned_from)}"
     )
 
 
@@ -65,9 +65,14 @@ def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
     if learned_from.articles is not None:
         over = f"{stacking.articles} articles"
     scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
-    count = f"learned from {stacking.questions} of {len(learned_from.hypotheses.pool.questions)} questions"
     missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
-    return f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores}); {count}{missing}"
+    best = f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores})"
+    return f"{best}; {_learned(learned_from)}{missing}"
+
+
+def _learned(learned_from: OutOfFold) -> str:
+    learned, asked = len(learned_from.hypotheses.pool.questions), len(learned_from.questions)
+    return f"learned from {learned} of {asked} questions"
 
 
 def _scored(pool: CandidatePool) -> set[str]:

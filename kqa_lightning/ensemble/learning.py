@@ -3,7 +3,11 @@
 import filecmp
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
 from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
@@ -17,18 +21,23 @@ from kqa_lightning.ensemble.stacking import Stacking, has_texts, train_stacking
 from kqa_lightning.ensemble.tables import first_few
 from kqa_lightning.errors import KQAError
 
+LEARN_FROM = 10_000  # questions: more of them change little of what is learned and take minutes
+
 
 @dataclass(frozen=True)
 class OutOfFold:
     """Answers of models that have not read the gold answers, and those.
 
     Attributes:
-        hypotheses: the answers.
+        questions: the ids of all questions that they answer.
+        hypotheses: the answers to those questions that are learned from: all, or `LEARN_FROM` of them and what makes
+            their last article whole.
         marks: of each hypothesis its character F1 with gold, (hypotheses,).
         table: the articles and questions by id, as far as they are known.
-        articles: of each question the number of its article; None where no article is known.
+        articles: of each question learned from the number of its article; None where no article is known.
     """
 
+    questions: Sequence[str]
     hypotheses: Hypotheses
     marks: Floats
     table: Mapping[str, Question]
@@ -69,7 +78,7 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
     Raises:
         KQAError: naming the ids.
     """
-    learned = learned_from.hypotheses.pool.questions
+    learned = learned_from.questions
     remedy = "give out-of-fold answers to other questions, those of the training table"
     ids = set(learned)
     shared = [name for name in questions if name in ids]
@@ -109,9 +118,16 @@ def out_of_fold(
     pool: CandidatePool, gold: Mapping[str, Sequence[str]], table: Mapping[str, Question] | None = None
 ) -> OutOfFold:
     """The same from what is in memory: {id: gold answers} of at least the pool's questions."""
-    hypotheses, table = Hypotheses(pool), table or {}
+    table = table or {}
+    learned = pool
+    articles = number_articles(table, pool.questions)
+    chosen = _sample(np.arange(len(pool.questions)) if articles is None else np.array(articles))
+    if not chosen.all():
+        learned = pool.part(chosen)
+        articles = articles and list(compress(articles, chosen))
+    hypotheses = Hypotheses(learned)
     marks = mark_hypotheses(hypotheses, gold).char_f1
-    return OutOfFold(hypotheses, marks, table, number_articles(table, pool.questions))
+    return OutOfFold(pool.questions, hypotheses, marks, table, articles)
 
 
 def fit_to(learned_from: OutOfFold, weights: Mapping[str, float] | None = None) -> Fit:
@@ -144,6 +160,15 @@ def train_for(
 def answers_at(pool: CandidatePool, places: Integers) -> dict[str, str]:
     """The chosen candidates as they stand: {id: answer}."""
     return {name: pool.answers[place] for name, place in zip(pool.questions, places, strict=True)}
+
+
+def _sample(articles: Integers) -> NDArray[np.bool_]:
+    """Whether to learn from each question, (questions,): whole articles, at random, until there are enough."""
+    numbers, article, counts = np.unique(articles, return_inverse=True, return_counts=True)
+    order = np.random.default_rng(0).permutation(len(numbers))
+    before = np.empty_like(counts)
+    before[order] = np.cumsum(counts[order]) - counts[order]
+    return (before < LEARN_FROM)[article]
 
 
 def _same_content(path: Path, other: Path) -> bool:

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from kqa_lightning.ensemble.features import numeric_features, question_features, text_features
 from kqa_lightning.ensemble.hypotheses import TIE, Hypotheses
@@ -19,9 +18,8 @@ from kqa_lightning.ensemble.pairwise import Floats, Integers
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.errors import KQAError
 
-FOLDS = 5
+FOLDS = 3  # enough to tell two regressions apart; the better one is fitted to everything
 SHORTLIST = 8  # answers to a question that are looked at closely
-LEARN_FROM = 10_000  # questions: more of them change the regressions little and take minutes
 MISSING = -1e6  # below all that a column can hold
 Table = Mapping[str, Question]
 
@@ -38,7 +36,6 @@ class Stacking:
         models: whose candidates it learned from, in their order.
         reads_articles: whether it knows questions and articles.
         articles: how many it learned from.
-        questions: how many on them.
         learner: the name of the regression.
         scores: of each regression the mean character F1 of the answers it chose in cross-validation, from 0 to 1.
         regression: the fitted one.
@@ -47,7 +44,6 @@ class Stacking:
     models: tuple[str, ...]
     reads_articles: bool
     articles: int
-    questions: int
     learner: str
     scores: dict[str, float]
     regression: Any
@@ -95,12 +91,9 @@ def train_stacking(
     from sklearn.model_selection import GroupKFold
 
     article_of = np.asarray(articles)
-    learned = _sample(article_of, seed)
-    article_of, marks = article_of[learned], marks[learned[hypotheses.question]]
     count = len(np.unique(article_of))
     if count < 2:
         raise KQAError("stacking learns from the questions on two articles or more; there is one")
-    hypotheses = hypotheses if learned.all() else Hypotheses(hypotheses.pool.part(learned))
     rows, values = look_closely(hypotheses, table)
     targets, groups = marks[rows], article_of[hypotheses.question[rows]]
     parts = list(GroupKFold(min(FOLDS, count)).split(values, groups=groups))
@@ -112,8 +105,7 @@ def train_stacking(
         scores[name] = float(marks[hypotheses.of[_pick(hypotheses, rows, predicted)]].mean())
     best = next(name for name, score in scores.items() if score >= max(scores.values()) - TIE)
     regression = _regressions(seed)[best].fit(values, targets)
-    asked = len(hypotheses.pool.questions)
-    return Stacking(hypotheses.pool.models, table is not None, count, asked, best, scores, regression)
+    return Stacking(hypotheses.pool.models, table is not None, count, best, scores, regression)
 
 
 def look_closely(hypotheses: Hypotheses, table: Table | None) -> tuple[Integers, Floats]:
@@ -192,15 +184,6 @@ def _regressions(seed: int) -> dict[str, Any]:
         "ridge": make_pipeline(means, StandardScaler(), Ridge(alpha=100.0)),
         "boosted trees": make_pipeline(constant, trees),
     }
-
-
-def _sample(articles: Integers, seed: int) -> NDArray[np.bool_]:
-    """Whether to learn from each question, (questions,): whole articles, at random, until there are enough."""
-    numbers, article, counts = np.unique(articles, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(seed).permutation(len(numbers))
-    before = np.empty_like(counts)
-    before[order] = np.cumsum(counts[order]) - counts[order]
-    return (before < LEARN_FROM)[article]
 
 
 def _pick(hypotheses: Hypotheses, rows: Integers, predicted: Floats) -> Integers:

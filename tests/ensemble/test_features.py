@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from pools import pool_of, random_pool, single
 
+from kqa_lightning.ensemble import features
 from kqa_lightning.ensemble.article_clues import CLUES, Clues
 from kqa_lightning.ensemble.features import numeric_features, question_features, text_features
 from kqa_lightning.ensemble.hypotheses import Hypotheses
@@ -107,3 +108,15 @@ def test_question_features() -> None:
         found_values = question_features(Hypotheses(pool), np.arange(3), half)[1]
         assert np.isnan(found_values[0]).all()
         np.testing.assert_array_equal(found_values[1:], values[1:])
+
+
+def test_many_questions_are_looked_up_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    hypotheses = Hypotheses(random_pool(50, models=3, most=4, seed=7))
+    questions = hypotheses.pool.questions
+    table = {name: Question(f"{name}번 글은 가나다 라마바이다.", "무엇인가?") for name in questions[::2]}
+    rows = np.arange(0, len(hypotheses), 2)
+    whole = question_features(hypotheses, rows, table)
+    monkeypatch.setattr(features, "_AT_ONCE", 7)
+    parts = question_features(hypotheses, rows, table)
+    assert parts[0] == whole[0]
+    np.testing.assert_array_equal(parts[1], whole[1])

@@ -6,10 +6,10 @@ import random
 import pytest
 from pools import Scored, pool_of
 
-from kqa_lightning.ensemble import stacking
+from kqa_lightning.ensemble import learning
 from kqa_lightning.ensemble.candidates import CandidatePool
-from kqa_lightning.ensemble.learned_notes import describe_mixed, describe_stacking, describe_unlike
-from kqa_lightning.ensemble.learning import out_of_fold, train_for
+from kqa_lightning.ensemble.learned_notes import describe_fit, describe_mixed, describe_stacking, describe_unlike
+from kqa_lightning.ensemble.learning import fit_to, out_of_fold, train_for
 from kqa_lightning.ensemble.questions import Question
 
 
@@ -47,7 +47,7 @@ def test_answers_that_count_in_full_beside_others_that_share_are_told() -> None:
 
 @pytest.mark.parametrize("most", [10_000, 20])
 def test_of_how_many_questions_it_learned(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacking, "LEARN_FROM", most)
+    monkeypatch.setattr(learning, "LEARN_FROM", most)
     chance = random.Random(3)
     answers: dict[str, list[list[Scored]]] = {
         name: [[(chance.choice("가나다라"), -1.0)] for _ in range(60)] for name in ("a", "b")
@@ -57,3 +57,4 @@ def test_of_how_many_questions_it_learned(most: int, monkeypatch: pytest.MonkeyP
     said = describe_stacking(train_for(learned_from, list(table), table), learned_from)
     count, articles = (60, 20) if most == 10_000 else (21, 7)  # articles whole
     assert f"over {articles} articles (ridge " in said and said.endswith(f"; learned from {count} of 60 questions")
+    assert describe_fit(fit_to(learned_from), learned_from).endswith(f"; learned from {count} of 60 questions")

@@ -1,8 +1,9 @@
-"""What is refused as something to learn from: the questions that are to be answered."""
+"""What is learned from, and what is refused as such: the questions that are to be answered."""
 
 import pytest
 from pools import single
 
+from kqa_lightning.ensemble import learning
 from kqa_lightning.ensemble.learning import check_unseen, out_of_fold
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.errors import KQAError
@@ -25,6 +26,35 @@ def check(learned: int, asked: int, texts: int = 0, start: int = 0) -> None:
 def test_ids_of_the_other_side_are_refused_where_no_text_tells(learned: int, asked: int, start: int) -> None:
     with pytest.raises(KQAError, match="or show by --table and --oof-gold with articles that these are others"):
         check(learned, asked, start=start)
+
+
+@pytest.mark.parametrize("with_articles", [True, False])
+def test_of_a_large_table_whole_articles_are_learned_from(with_articles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "LEARN_FROM", 120)
+    pool = single({"a": [f"{place}명" for place in range(600)], "b": ["나"] * 600})
+    gold = {name: (f"{place}명",) for place, name in enumerate(pool.questions)}
+    table = {name: Question(f"글 {int(name) % 100}") for name in pool.questions} if with_articles else {}
+    known = out_of_fold(pool, gold, table)
+    learned = known.hypotheses.pool
+    assert known.questions == pool.questions
+    assert len(learned.questions) == 120 and list(learned.questions) != [str(place) for place in range(120)]
+    # What is known of each question is its own, not that of the one that stood in its place before.
+    assert learned.first_answers()["a"] == {name: f"{name}명" for name in learned.questions}
+    own = known.marks[known.hypotheses.of]
+    assert set(own[learned.model == 0]) == {1.0} and set(own[learned.model == 1]) == {0.0}
+    if not with_articles:
+        assert known.articles is None
+        return
+    assert known.articles is not None and len(known.articles) == 120
+    texts = [int(name) % 100 for name in learned.questions]
+    assert len(set(texts)) == 20 and len(set(zip(texts, known.articles, strict=True))) == 20
+
+
+def test_questions_that_were_not_drawn_are_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(learning, "LEARN_FROM", 1)
+    for start in (0, 9):
+        with pytest.raises(KQAError, match="answers the questions that are to be combined"):
+            check(10, 1, start=start)
 
 
 def test_a_few_ids_in_common_are_no_harm() -> None:

@@ -68,19 +68,6 @@ def test_the_shortlist_is_the_models_own_answers_and_those_that_agree_best() -> 
         assert not left_out or not others or max(left_out) <= min(others) + 1e-9
 
 
-def test_of_a_large_table_whole_articles_are_learned_from(known: OutOfFold, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(stacking, "LEARN_FROM", 120)
-    assert known.articles is not None
-    learned = stacking._sample(np.asarray(known.articles), seed=0)
-    by_article = {article: learned[np.asarray(known.articles) == article] for article in set(known.articles)}
-    assert all(whole.all() or not whole.any() for whole in by_article.values())
-    assert 120 <= learned.sum() < 126
-    assert not np.array_equal(learned, stacking._sample(np.asarray(known.articles), seed=1))
-    trained = train(known)
-    assert trained.articles == 20
-    assert max(trained.scores.values()) <= 1
-
-
 def score_of(simulated: OutOfFold, name: str, answer: str) -> float:
     """F1 of one of the answers to a question."""
     hypotheses = simulated.hypotheses
@@ -175,7 +162,7 @@ def test_at_a_tie_votes_decide_then_the_first_mention() -> None:
 
     models = {"a": [["가", "마"], ["가"]], "b": [["나"], ["나"]], "c": [["'나'", "마"], ["다"]]}
     pool = pool_of({name: [[(one, -1.0) for one in found] for found in answers] for name, answers in models.items()})
-    undecided = Stacking(pool.models, False, 2, 2, "", {}, Undecided())
+    undecided = Stacking(pool.models, False, 2, "", {}, Undecided())
     assert list(answers_at(pool, undecided.choose(Hypotheses(pool))).values()) == ["나", "가"]
 
 
