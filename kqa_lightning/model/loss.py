@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
 
+from kqa_lightning.model.head_loss import cross_entropy, uncapped
 from kqa_lightning.model.last_layer import can_narrow, first_columns, last_layer_at
 from kqa_lightning.model.masks import attention_mask
 from kqa_lightning.model.packed_sdpa import causal_columns
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from kqa_lightning.data.packing import PackedBatch
 
 UNSUPERVISED = -100
+_LARGE = 1 << 15  # words of a vocabulary from which on their logits are what takes memory
 
 
 def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
@@ -28,7 +30,9 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     dtype = cast(Tensor, model.get_input_embeddings().weight).dtype
     mask = attention_mask(model.config, batch.segments, batch.position_ids, dtype)
     columns, kept = first_columns(supervised) if can_narrow(model) else (None, supervised)
-    with nullcontext() if columns is None else last_layer_at(model, columns):
+    is_large = model.config.get_text_config().vocab_size >= _LARGE
+    narrowed = nullcontext() if columns is None else last_layer_at(model, columns)
+    with narrowed, uncapped(model.config) if is_large else nullcontext() as softcap:
         logits = model(
             input_ids=batch.input_ids,
             attention_mask=mask,
@@ -37,4 +41,6 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
             use_cache=False,
             **causal_columns(model.config, batch.segments),
         ).logits
+    if is_large:
+        return cross_entropy(logits, batch.labels[supervised], softcap)
     return F.cross_entropy(logits.float(), batch.labels[supervised], reduction="none")
