@@ -50,6 +50,7 @@ class Measured:
 
     answers_per_second: list[float] = field(default_factory=list)
     peak_mib: list[int] = field(default_factory=list)
+    before_mib: list[int] = field(default_factory=list)
     loss: list[float] = field(default_factory=list)
     batch_size: int = 1
     token_ratio: float = 1.0
@@ -207,8 +208,9 @@ def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) 
                 found[way].answers_per_second.append(_speed(worker.ask("go")))
         for way, worker in workers.items():
             one = found[way]
-            peak, loss, one.rows_trained = worker.ask("end")
+            peak, before, loss, one.rows_trained = worker.ask("end")
             one.peak_mib.append(peak)
+            one.before_mib.append(before)
             one.loss.append(round(loss, 4))
             one.rows_per_step = jobs[way].rows_per_step
             one.token_ratio = round(comparison.token_ratio, 3) if way == "shared" else 1.0
@@ -221,7 +223,8 @@ def measure(comparison: Comparison, options: argparse.Namespace, scratch: Path) 
 def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict[str, Any]]]:
     """What is written of each comparison and way.
 
-    ``answers_per_second`` (of each repetition), ``peak_mib`` and ``loss`` are lists; ``batch_size`` is the packed rows
+    ``answers_per_second`` (of each repetition), ``peak_mib``, ``before_mib`` (what libraries, vocabulary and table took
+    before the base was loaded) and ``loss`` are lists; ``batch_size`` is the packed rows
     of a batch, ``token_ratio`` the tokens of separate rows to those that the way computes.
     """
     return {name: {way: asdict(one) for way, one in ways.items()} for name, ways in results.items()}
@@ -266,14 +269,14 @@ def start(way: str, job: Job, batch_size: int, scratch: Path) -> Worker:
 def describe(name: str, measured: dict[str, Measured], ratio: float) -> str:
     """A table of one comparison."""
     shared = statistics.median(measured["shared"].answers_per_second)
-    rows = [[name, "answers/s", "range", "shared is", "peak MiB", "held-out loss", "rows a batch"]]
+    rows = [[name, "answers/s", "range", "shared is", "peak MiB", "before", "held-out loss", "rows a batch"]]
     for way, one in measured.items():
         speed = statistics.median(one.answers_per_second)
         low, high = min(one.answers_per_second), max(one.answers_per_second)
         rows.append(
             [
                 *(way, f"{speed:.2f}", f"{low:.2f} to {high:.2f}", f"{shared / speed:.1f} times"),
-                *(f"{one.peak_mib[0]:,}", f"{one.loss[0]:.3f}", str(one.batch_size)),
+                *(f"{one.peak_mib[0]:,}", f"{one.before_mib[0]:,}", f"{one.loss[0]:.3f}", str(one.batch_size)),
             ]
         )
     return f"\n{format_table(rows)}\ntokens of separate rows to those of shared ones: {ratio:.2f}"

@@ -213,6 +213,7 @@ def train_ours(connection: Connection, job: Job, share_articles: bool, batch_siz
     data = job.data(share_articles, batch_size)
     data.setup("fit")
     module = job.module()
+    before = peak_mib()
     pacer = Pacer(connection, job)
     trainer = Trainer(
         accelerator="auto",
@@ -232,15 +233,16 @@ def train_ours(connection: Connection, job: Job, share_articles: bool, batch_siz
         trainer.fit(module, data)
     except Done:
         assert module.model is not None
-        report(connection, job, pacer, get_peft_model_state_dict(module.model))
+        report(connection, job, pacer, before, get_peft_model_state_dict(module.model))
     else:
         raise pacer.out_of_steps()
 
 
-def report(connection: Connection, job: Job, pacer: Pacer, adapters: dict[str, torch.Tensor]) -> None:
-    """Send peak memory, the held-out loss (the mean over the answers' tokens, in nats), and the rows trained on.
+def report(connection: Connection, job: Job, pacer: Pacer, before: int, adapters: dict[str, torch.Tensor]) -> None:
+    """Send peak memory, that before the base was loaded, the held-out loss and the rows trained on.
 
-    The loss is computed on a fresh model in the same manner for all ways, after the memory was read.
+    The loss is the mean over the answers' tokens, in nats. It is computed on a fresh model in the same manner for all
+    ways, after the memory was read.
     """
     peak = peak_mib()
     module = job.module()
@@ -253,4 +255,4 @@ def report(connection: Connection, job: Job, pacer: Pacer, adapters: dict[str, t
     model.eval()
     with torch.no_grad():
         losses = [token_losses(model, pack([one], data.encoder.pad_id)) for one in data.articles["test"]]
-    connection.send((peak, float(torch.cat(losses).mean()), pacer.trained))
+    connection.send((peak, before, float(torch.cat(losses).mean()), pacer.trained))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 from benchmarks.training_ways import LEARNING_RATE, Done, Job, Pacer, report, step_batches
+from benchmarks.workers import peak_mib
 from peft import get_peft_model_state_dict
 
 from kqa_lightning.data.articles import EncodedTable
@@ -33,9 +34,12 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
         completion_only: whether the loss is on the answers alone, or on the whole text, as the deck had it.
         scratch: folder for what TRL may write.
     """
+    import trl  # noqa: F401  what the library takes is there before the base is
+
     torch.set_num_threads(job.threads)
     data = job.data(share_articles=False)
     data.setup("fit")
+    before = peak_mib()
     module = job.module("eager" if job.prompt == "gemma2" else "sdpa")  # what transformers has for it
     module.configure_model()
     torch.set_flush_denormal(job.flush_others)  # loading our base sets it
@@ -54,7 +58,7 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
     try:
         trainer.train()
     except Done:
-        report(connection, job, pacer, get_peft_model_state_dict(model))
+        report(connection, job, pacer, before, get_peft_model_state_dict(model))
     else:
         raise pacer.out_of_steps()
 
