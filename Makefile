@@ -21,7 +21,7 @@ install: $(STAMP)  ## Make .venv with the tested versions
 demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about four minutes on two cores
 	$(BIN)/python scripts/demo.py
 
-demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: about eleven minutes
+demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: about a quarter of an hour
 	$(BIN)/python scripts/demo.py --full
 
 test: $(STAMP)  ## Run the test suite

@@ -2,7 +2,7 @@
 
     python scripts/demo.py                      # what make demo runs: about four minutes on two cores
     python scripts/demo.py --seed 2 --output runs/demo-2
-    python scripts/demo.py --full               # what make demo-full runs: about eleven minutes
+    python scripts/demo.py --full               # what make demo-full runs: about a quarter of an hour
 
 For each of the three families: answer the test questions with the base model, fine-tune it, answer again;
 then combine the three. In full, the training questions are answered out of fold as well, for the strategies that

@@ -22,7 +22,7 @@ class LearnedOptions:
         sources: {model: its out-of-fold predictions}, in the order of the models; empty where there are none.
         gold: the table with the gold answers to these.
         weights: of the models, where they were given.
-        seed: of what is random in learning.
+        seed: of the draw of questions to learn from.
     """
 
     names: list[str]
@@ -58,7 +58,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="weights of the models in weighted (default: their F1 in --oof, without it all the same); "
         "a model that is not named weighs 1",
     )
-    parser.add_argument("--seed", type=int, help="of what is random in stacking (default: 0)")
+    parser.add_argument(
+        "--seed", type=int, help="of the draw of some 10,000 questions to learn from, where --oof has more (default: 0)"
+    )
 
 
 def check_options(options: argparse.Namespace, predictions: Mapping[str, Path], everything: bool) -> LearnedOptions:
@@ -77,6 +79,8 @@ def check_options(options: argparse.Namespace, predictions: Mapping[str, Path], 
             "--strategy stacking needs --oof NAME=FILE for each model and --oof-gold TABLE: predictions on questions "
             "that it was not trained on, to learn from"
         )
+    if options.seed is not None and not options.oof:
+        raise KQAError(f"--seed {options.seed}: it draws from the questions of --oof, and there is none")
     seed = options.seed or 0
     if not 0 <= seed < 2**32:
         raise KQAError(f"--seed {options.seed}: a seed is a whole number from 0 to 2**32 - 1")
@@ -101,7 +105,6 @@ def _check_use(options: argparse.Namespace, names: Sequence[str]) -> None:
     uses = (
         ("--oof", options.oof, ("weighted", "stacking")),
         ("--weights", options.weights, ("weighted",)),
-        ("--seed", options.seed is not None, ("stacking",)),
     )
     for flag, given, strategies in uses:
         if given and not set(strategies) & set(names):
@@ -138,7 +141,7 @@ def learned_rules(
     from kqa_lightning.ensemble.weighted import Weighted
 
     pool, rules, notes = hypotheses.pool, {}, []
-    learned_from = learning.read_out_of_fold(options.sources, options.gold) if options.sources else None
+    learned_from = learning.read_out_of_fold(options.sources, options.gold, options.seed) if options.sources else None
     if learned_from:
         learning.check_unseen(learned_from, pool.questions, table)
         notes += learned_notes.describe_unlike(learned_from.hypotheses.pool, pool)

@@ -36,13 +36,16 @@ class ScriptParser(argparse.ArgumentParser):
 
 
 def run_script(work: Callable[[Sequence[str] | None], None], arguments: Sequence[str] | None) -> int:
-    """Do the work and return the exit status: 2 with one line on stderr where the input is wrong."""
+    """Do the work and return the exit status: 2 with one line where the input is wrong, 130 at an interrupt."""
     try:
         work(arguments)
     except (KQAError, OSError) as error:  # a name that is too long for the file system, for one
         # A name in it may have line breaks, and what is wrong is told in one line.
         print("error:", " ".join(str(error).split()), file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
     return 0
 
 

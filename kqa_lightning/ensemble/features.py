@@ -23,7 +23,7 @@ UNITS = {
 }
 _IS_KIND = np.vstack([np.eye(len(KINDS)), np.full(len(KINDS), math.nan)])  # the last for a question not known
 _UNKNOWN = [math.nan] * len(CLUES)
-_AT_ONCE = 20_000  # questions, whose articles take some five seconds
+_AT_ONCE = 5_000  # questions, whose articles take a second or two
 
 
 def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
@@ -97,22 +97,22 @@ def question_features(
     pool, texts = hypotheses.pool, hypotheses.table.texts
     numbers = hypotheses.number[rows].tolist()
     places, starts, counts = np.unique(hypotheses.question[rows], return_index=True, return_counts=True)
-    asked = [
+    to_look_up = [
         (table.get(pool.questions[place]), [texts[number] for number in numbers[start : start + count]])
         for place, start, count in zip(places.tolist(), starts.tolist(), counts.tolist(), strict=True)
     ]
-    parts = spread(_look_up, [asked[start : start + _AT_ONCE] for start in range(0, len(asked), _AT_ONCE)])
+    parts = spread(_look_up, [to_look_up[start : start + _AT_ONCE] for start in range(0, len(to_look_up), _AT_ONCE)])
     kinds = np.repeat(np.concatenate([kinds for kinds, _ in parts]), counts)
     return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack(
         [_IS_KIND[kinds], np.concatenate([clues for _, clues in parts])]
     )
 
 
-def _look_up(asked: Sequence[tuple[Question | None, list[str]]]) -> tuple[Integers, Floats]:
+def _look_up(questions: Sequence[tuple[Question | None, list[str]]]) -> tuple[Integers, Floats]:
     """The kinds of some questions, (questions,), and the clues to the answers to each, (answers of all, clues)."""
     kinds: list[int] = []
     clues: list[Sequence[float]] = []
-    for row, answers in asked:
+    for row, answers in questions:
         if row is None or row.context is None or row.question is None:
             kinds.append(len(KINDS))
             clues += [_UNKNOWN] * len(answers)

@@ -54,25 +54,30 @@ def describe_fit(fit: Fit, learned_from: OutOfFold) -> str:
     weights = ", ".join(f"{name} {strategy.weights.get(name, 1.0):.3g}" for name in fit.models)
     kind = "shared out by a softmax" if strategy.shared else "each its own probability"
     return (
-        f"weighted: {weights}; candidates {kind} at temperature {strategy.temperature:g}; out of fold "
-        f"{100 * fit.char_f1:.2f}, best single model {100 * max(fit.models.values()):.2f}; {_learned(learned_from)}"
+        f"weighted: {weights}; candidates {kind} at temperature {strategy.temperature:g}; out of fold, where that was "
+        f"fitted, {100 * fit.char_f1:.2f}, best single model {100 * max(fit.models.values()):.2f}; "
+        f"{_learned(learned_from)}"
     )
 
 
 def describe_stacking(stacking: Stacking, learned_from: OutOfFold) -> str:
     """What was trained, in one line."""
     over = "single questions, too good where some share an article"
-    if learned_from.articles is not None:
+    if learned_from.knows_articles:
         over = f"{stacking.articles} articles"
     scores = ", ".join(f"{name} {100 * score:.2f}" for name, score in stacking.scores.items())
-    missing = "" if stacking.reads_articles else "; without articles and questions, which --oof-gold or --table lacks"
+    missing = (
+        ""
+        if stacking.reads_articles
+        else "; without articles and questions, which --oof-gold or --table lacks for most"
+    )
     best = f"stacking: {stacking.learner}, the best by cross-validation over {over} ({scores})"
     return f"{best}; {_learned(learned_from)}{missing}"
 
 
 def _learned(learned_from: OutOfFold) -> str:
-    learned, asked = len(learned_from.hypotheses.pool.questions), len(learned_from.questions)
-    return f"learned from {learned} of {asked} questions"
+    learned, answered = len(learned_from.hypotheses.pool.questions), len(learned_from.every_question)
+    return f"learned from {learned} of {answered} questions"
 
 
 def _scored(pool: CandidatePool) -> set[str]:

@@ -6,22 +6,18 @@ from dataclasses import dataclass
 from itertools import compress
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
-
 from kqa_lightning.data.splits import article_key
 from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
+from kqa_lightning.ensemble.drawing import draw
 from kqa_lightning.ensemble.evaluation import mark_hypotheses
 from kqa_lightning.ensemble.fitting import Fit, fit_weighted
 from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats, Integers
-from kqa_lightning.ensemble.questions import GOLD, Question, number_articles, read_questions
-from kqa_lightning.ensemble.stacking import Stacking, has_texts, train_stacking
+from kqa_lightning.ensemble.questions import GOLD, Question, number_articles, number_keys, read_questions
+from kqa_lightning.ensemble.stacking import Stacking, count_texts, train_stacking
 from kqa_lightning.ensemble.tables import first_few
 from kqa_lightning.errors import KQAError
-
-LEARN_FROM = 10_000  # questions: more of them change little of what is learned and take minutes
 
 
 @dataclass(frozen=True)
@@ -29,19 +25,20 @@ class OutOfFold:
     """Answers of models that have not read the gold answers, and those.
 
     Attributes:
-        questions: the ids of all questions that they answer.
-        hypotheses: the answers to those questions that are learned from: all, or `LEARN_FROM` of them and what makes
-            their last article whole.
+        every_question: the ids of all questions that they answer.
+        hypotheses: the answers to those questions that are learned from: all, or about `LEARN_FROM` of them.
         marks: of each hypothesis its character F1 with gold, (hypotheses,).
         table: the articles and questions by id, as far as they are known.
-        articles: of each question learned from the number of its article; None where no article is known.
+        articles: of each question learned from the number of its article, its own where none is known.
+        knows_articles: whether the article of any question is known.
     """
 
-    questions: Sequence[str]
+    every_question: Sequence[str]
     hypotheses: Hypotheses
     marks: Floats
     table: Mapping[str, Question]
-    articles: list[int] | None
+    articles: Sequence[int]
+    knows_articles: bool
 
 
 def check_sources(sources: Mapping[str, Path], predictions: Mapping[str, Path]) -> dict[str, Path]:
@@ -78,9 +75,9 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
     Raises:
         KQAError: naming the ids.
     """
-    learned = learned_from.questions
+    answered = learned_from.every_question
     remedy = "give out-of-fold answers to other questions, those of the training table"
-    ids = set(learned)
+    ids = set(answered)
     shared = [name for name in questions if name in ids]
     pairs = [(learned_from.table.get(name, Question()), table.get(name, Question())) for name in shared]
     alike = [_same_question(*pair) for pair in pairs]
@@ -90,20 +87,23 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
         known, remedy = untold, f"{remedy}, or show by --table and --oof-gold with articles that these are others"
     if known:
         raise KQAError(f"--oof answers the questions that are to be combined, {first_few(known)}: {remedy}")
-    articles = {article_key(context) for context in set(_contexts(learned_from.table, learned).values())}
+    articles = {article_key(context) for context in set(_contexts(learned_from.table, answered).values())}
     contexts = _contexts(table, questions)
     met = {context for context in set(contexts.values()) if article_key(context) in articles}
-    asked = [name for name, context in contexts.items() if context in met]
-    if asked:
-        raise KQAError(f"--oof has articles of the questions that are to be combined, {first_few(asked)}: {remedy}")
+    about_them = [name for name, context in contexts.items() if context in met]
+    if about_them:
+        raise KQAError(
+            f"--oof has articles of the questions that are to be combined, {first_few(about_them)}: {remedy}"
+        )
 
 
-def read_out_of_fold(sources: Mapping[str, Path], gold: str) -> OutOfFold:
+def read_out_of_fold(sources: Mapping[str, Path], gold: str, seed: int = 0) -> OutOfFold:
     """Read what there is to learn from.
 
     Args:
         sources: {model: its out-of-fold predictions}.
         gold: the table with their gold answers, and articles and questions if these are to be learned from.
+        seed: of the draw of questions, where there are many.
 
     Raises:
         KQAError: a file is missing or malformed, the files answer different questions, or gold lacks some.
@@ -111,23 +111,25 @@ def read_out_of_fold(sources: Mapping[str, Path], gold: str) -> OutOfFold:
     pool = read_pool(sources)
     table = read_questions("--oof-gold", gold, GOLD)
     answers = gold_answers(table, pool.questions, gold, flag="--oof-gold")
-    return out_of_fold(pool, answers, table)
+    return out_of_fold(pool, answers, table, seed)
 
 
 def out_of_fold(
-    pool: CandidatePool, gold: Mapping[str, Sequence[str]], table: Mapping[str, Question] | None = None
+    pool: CandidatePool,
+    gold: Mapping[str, Sequence[str]],
+    table: Mapping[str, Question] | None = None,
+    seed: int = 0,
 ) -> OutOfFold:
     """The same from what is in memory: {id: gold answers} of at least the pool's questions."""
     table = table or {}
-    learned = pool
-    articles = number_articles(table, pool.questions)
-    chosen = _sample(np.arange(len(pool.questions)) if articles is None else np.array(articles))
-    if not chosen.all():
-        learned = pool.part(chosen)
-        articles = articles and list(compress(articles, chosen))
-    hypotheses = Hypotheses(learned)
+    known = number_articles(table, pool.questions)
+    # By their ids, so that the order of the rows makes no difference.
+    articles = number_keys(pool.questions) if known is None else known
+    chosen = draw(pool.questions, articles, seed)
+    hypotheses = Hypotheses(pool if chosen.all() else pool.part(chosen))
     marks = mark_hypotheses(hypotheses, gold).char_f1
-    return OutOfFold(pool.questions, hypotheses, marks, table, articles)
+    drawn = list(compress(articles, chosen))
+    return OutOfFold(pool.questions, hypotheses, marks, table, drawn, known is not None)
 
 
 def fit_to(learned_from: OutOfFold, weights: Mapping[str, float] | None = None) -> Fit:
@@ -138,7 +140,7 @@ def fit_to(learned_from: OutOfFold, weights: Mapping[str, float] | None = None) 
 def train_for(
     learned_from: OutOfFold, questions: Sequence[str], table: Mapping[str, Question], seed: int = 0
 ) -> Stacking:
-    """`stacking`, which learns from articles and questions where both sides have them all.
+    """`stacking`, which learns from articles and questions where both sides have most of them.
 
     Args:
         learned_from: what to learn from.
@@ -149,12 +151,9 @@ def train_for(
     Raises:
         KQAError: scikit-learn is not installed, or there are fewer than two articles to learn from.
     """
-    asked = learned_from.hypotheses.pool.questions
-    both = has_texts(learned_from.table, asked) and has_texts(table, questions)
-    articles = list(range(len(asked))) if learned_from.articles is None else learned_from.articles
-    return train_stacking(
-        learned_from.hypotheses, learned_from.marks, articles, learned_from.table if both else None, seed
-    )
+    both = _has_most(learned_from.table, learned_from.every_question) and _has_most(table, questions)
+    known = learned_from.table if both else None
+    return train_stacking(learned_from.hypotheses, learned_from.marks, learned_from.articles, known, seed)
 
 
 def answers_at(pool: CandidatePool, places: Integers) -> dict[str, str]:
@@ -162,13 +161,9 @@ def answers_at(pool: CandidatePool, places: Integers) -> dict[str, str]:
     return {name: pool.answers[place] for name, place in zip(pool.questions, places, strict=True)}
 
 
-def _sample(articles: Integers) -> NDArray[np.bool_]:
-    """Whether to learn from each question, (questions,): whole articles, at random, until there are enough."""
-    numbers, article, counts = np.unique(articles, return_inverse=True, return_counts=True)
-    order = np.random.default_rng(0).permutation(len(numbers))
-    before = np.empty_like(counts)
-    before[order] = np.cumsum(counts[order]) - counts[order]
-    return (before < LEARN_FROM)[article]
+def _has_most(table: Mapping[str, Question], questions: Sequence[str]) -> bool:
+    """Whether articles and questions are known of more than half; what is learned from few would say little of all."""
+    return 2 * count_texts(table, questions) > len(questions)
 
 
 def _same_content(path: Path, other: Path) -> bool:

@@ -1,7 +1,10 @@
 """Long work on many texts, divided among the processor's cores."""
 
 from collections.abc import Callable, Sequence
+from concurrent.futures.process import BrokenProcessPool
 from typing import TypeVar
+
+from kqa_lightning.errors import KQAError
 
 Part = TypeVar("Part")
 Result = TypeVar("Result")
@@ -10,20 +13,38 @@ Result = TypeVar("Result")
 def spread(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
     """The results of work on each of the parts, in their order.
 
-    In processes of their own where joblib is installed, which comes with scikit-learn, and there is more than one
-    part: a second passes before they have begun.
+    In processes, since threads would wait for one another in Python, and as many as there are cores and parts. In this
+    one alone where joblib is not installed, which comes with scikit-learn, where there is a single part, and where a
+    process is ended from outside, as for want of memory. They take a second to start, so the work should take several.
 
     Args:
         work: a function of a module, as other processes are to find it.
         parts: what it is called with.
 
     Raises:
-        Exception: whatever the work raises.
+        KQAError: what the work raises on the first part that has something wrong with it.
     """
-    if len(parts) < 2:
-        return list(map(work, parts))
+    if len(parts) > 1:
+        try:
+            return _in_processes(work, parts)
+        except (ImportError, BrokenProcessPool):
+            pass
+    return list(map(work, parts))
+
+
+def _in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
+    from joblib import Parallel, cpu_count, delayed
+
+    found = Parallel(n_jobs=min(cpu_count(), len(parts)))(delayed(_outcome)(work, part) for part in parts)
+    # The first part's error, whichever was found first: how many cores there are is not to matter.
+    for outcome in found:
+        if isinstance(outcome, KQAError):
+            raise outcome
+    return list(found)
+
+
+def _outcome(work: Callable[[Part], Result], part: Part) -> Result | KQAError:
     try:
-        from joblib import Parallel, delayed
-    except ImportError:
-        return list(map(work, parts))
-    return list(Parallel(n_jobs=-1)(delayed(work)(part) for part in parts))
+        return work(part)
+    except KQAError as error:
+        return error

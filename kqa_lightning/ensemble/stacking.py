@@ -61,7 +61,7 @@ class Stacking:
         if hypotheses.pool.models != self.models:
             given, learned = (", ".join(names) for names in (hypotheses.pool.models, self.models))
             raise KQAError(f"stacking was learned from {learned} and cannot choose among answers of {given}")
-        if self.reads_articles and not has_texts(table, hypotheses.pool.questions):
+        if self.reads_articles and not count_texts(table, hypotheses.pool.questions):
             raise KQAError("stacking was learned with articles and questions and cannot choose without them")
         rows, values = look_closely(hypotheses, table if self.reads_articles else None)
         return _pick(hypotheses, rows, self.regression.predict(values))
@@ -147,10 +147,10 @@ def shortlist(hypotheses: Hypotheses, expected: Floats) -> Integers:
     return np.flatnonzero(own | (place < SHORTLIST))
 
 
-def has_texts(table: Table | None, questions: Sequence[str]) -> bool:
-    """Whether a table has an article and a question for any of these ids; what the others lack counts as unknown."""
+def count_texts(table: Table | None, questions: Sequence[str]) -> int:
+    """Of how many of these ids a table has an article and a question; what the others lack counts as unknown."""
     rows = (table.get(name) if table else None for name in questions)
-    return any(row is not None and row.context is not None and row.question is not None for row in rows)
+    return sum(row is not None and row.context is not None and row.question is not None for row in rows)
 
 
 def check_installed() -> None:

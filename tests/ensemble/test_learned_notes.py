@@ -6,7 +6,7 @@ import random
 import pytest
 from pools import Scored, pool_of
 
-from kqa_lightning.ensemble import learning
+from kqa_lightning.ensemble import drawing
 from kqa_lightning.ensemble.candidates import CandidatePool
 from kqa_lightning.ensemble.learned_notes import describe_fit, describe_mixed, describe_stacking, describe_unlike
 from kqa_lightning.ensemble.learning import fit_to, out_of_fold, train_for
@@ -47,7 +47,7 @@ def test_answers_that_count_in_full_beside_others_that_share_are_told() -> None:
 
 @pytest.mark.parametrize("most", [10_000, 20])
 def test_of_how_many_questions_it_learned(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "LEARN_FROM", most)
+    monkeypatch.setattr(drawing, "LEARN_FROM", most)
     chance = random.Random(3)
     answers: dict[str, list[list[Scored]]] = {
         name: [[(chance.choice("가나다라"), -1.0)] for _ in range(60)] for name in ("a", "b")

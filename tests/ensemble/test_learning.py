@@ -3,8 +3,8 @@
 import pytest
 from pools import single
 
-from kqa_lightning.ensemble import learning
-from kqa_lightning.ensemble.learning import check_unseen, out_of_fold
+from kqa_lightning.ensemble import drawing
+from kqa_lightning.ensemble.learning import check_unseen, out_of_fold, train_for
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.errors import KQAError
 
@@ -29,29 +29,41 @@ def test_ids_of_the_other_side_are_refused_where_no_text_tells(learned: int, ask
 
 
 @pytest.mark.parametrize("with_articles", [True, False])
-def test_of_a_large_table_whole_articles_are_learned_from(with_articles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "LEARN_FROM", 120)
+def test_a_part_of_a_large_table_is_learned_from(with_articles: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(drawing, "LEARN_FROM", 120)
     pool = single({"a": [f"{place}명" for place in range(600)], "b": ["나"] * 600})
     gold = {name: (f"{place}명",) for place, name in enumerate(pool.questions)}
     table = {name: Question(f"글 {int(name) % 100}") for name in pool.questions} if with_articles else {}
     known = out_of_fold(pool, gold, table)
     learned = known.hypotheses.pool
-    assert known.questions == pool.questions
-    assert len(learned.questions) == 120 and list(learned.questions) != [str(place) for place in range(120)]
+    assert known.every_question == pool.questions and known.knows_articles == with_articles
+    assert len(learned.questions) == len(known.articles) == 120
+    assert list(learned.questions) != [str(place) for place in range(120)]
     # What is known of each question is its own, not that of the one that stood in its place before.
     assert learned.first_answers()["a"] == {name: f"{name}명" for name in learned.questions}
     own = known.marks[known.hypotheses.of]
     assert set(own[learned.model == 0]) == {1.0} and set(own[learned.model == 1]) == {0.0}
-    if not with_articles:
-        assert known.articles is None
-        return
-    assert known.articles is not None and len(known.articles) == 120
-    texts = [int(name) % 100 for name in learned.questions]
-    assert len(set(texts)) == 20 and len(set(zip(texts, known.articles, strict=True))) == 20
+    pairs = {
+        (int(name) % 100 if with_articles else name, number)
+        for name, number in zip(learned.questions, known.articles, strict=True)
+    }
+    assert len(pairs) == len(set(known.articles)) == (20 if with_articles else 120)
+
+
+@pytest.mark.parametrize(("texts", "reads"), [(30, False), (31, True), (60, True)])
+def test_articles_are_read_where_most_are_known(texts: int, reads: bool) -> None:
+    pytest.importorskip("sklearn")
+    pool = single({"a": ["가"] * 60, "b": ["나"] * 60})
+    table = {str(place): Question(f"글 {place // 3}", "무엇?" if place < texts else None) for place in range(60)}
+    learned_from = out_of_fold(pool, dict.fromkeys(table, ("가",)), table)
+    for sides in ((table, {name: Question("글", "무엇?") for name in table}), ({}, table)):
+        known = out_of_fold(pool, dict.fromkeys(table, ("가",)), sides[0])
+        assert train_for(known, list(table), sides[1]).reads_articles == (reads and bool(sides[0]))
+    assert train_for(learned_from, list(table), table).reads_articles == reads
 
 
 def test_questions_that_were_not_drawn_are_refused_too(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(learning, "LEARN_FROM", 1)
+    monkeypatch.setattr(drawing, "LEARN_FROM", 2)
     for start in (0, 9):
         with pytest.raises(KQAError, match="answers the questions that are to be combined"):
             check(10, 1, start=start)

@@ -1,7 +1,9 @@
 """Work that is divided among processes is that of one, its faults included."""
 
 import os
+import signal
 import sys
+import time
 
 import pytest
 
@@ -15,18 +17,27 @@ def square(number: int) -> tuple[int, int]:
 
 
 def refuse(number: int) -> int:
-    """Nothing but an error."""
+    """Refuse what is above 1, the greatest at once."""
     if number > 1:
+        time.sleep(0.3 * (4 - number))
         raise KQAError(f"no {number}, 그런 수는 없다")
     return number
+
+
+def die_elsewhere(home: int) -> int:
+    """Killed in any process but the one given, as by a system that is out of memory."""
+    if os.getpid() != home:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return home
 
 
 def test_results_come_in_order_from_other_processes() -> None:
     joblib = pytest.importorskip("joblib")
     found = spread(square, range(5))
     assert [number for number, _ in found] == [0, 1, 4, 9, 16]
+    processes = {process for _, process in found}
     if joblib.cpu_count() > 1:
-        assert os.getpid() not in {process for _, process in found}
+        assert os.getpid() not in processes and len(processes) <= joblib.cpu_count()
 
 
 def test_one_part_or_no_joblib_needs_no_process(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -36,7 +47,12 @@ def test_one_part_or_no_joblib_needs_no_process(monkeypatch: pytest.MonkeyPatch)
     assert spread(square, [3, 4]) == [(9, os.getpid()), (16, os.getpid())]
 
 
-def test_an_error_is_the_same() -> None:
-    for parts in ([2], [1, 2]):
-        with pytest.raises(KQAError, match=r"^no 2, 그런 수는 없다$"):
-            spread(refuse, parts)
+@pytest.mark.parametrize("parts", [[2], [1, 2], [2, 3, 4], [1, 2, 4]])
+def test_the_error_is_that_of_the_first_part(parts: list[int]) -> None:
+    with pytest.raises(KQAError, match=r"^no 2, 그런 수는 없다$"):
+        spread(refuse, parts)
+
+
+def test_what_a_killed_process_was_to_do_is_done_here() -> None:
+    home = os.getpid()
+    assert spread(die_elsewhere, [home] * 3) == [home] * 3

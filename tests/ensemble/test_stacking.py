@@ -12,7 +12,7 @@ from kqa_lightning.ensemble.consensus import F1Sum
 from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.learning import OutOfFold, answers_at, out_of_fold, train_for
 from kqa_lightning.ensemble.questions import Question
-from kqa_lightning.ensemble.stacking import SHORTLIST, Stacking, has_texts, shortlist, train_stacking
+from kqa_lightning.ensemble.stacking import SHORTLIST, Stacking, count_texts, shortlist, train_stacking
 from kqa_lightning.ensemble.strategies import combine
 from kqa_lightning.ensemble.weighted import probabilities
 from kqa_lightning.errors import KQAError
@@ -40,7 +40,6 @@ def simulate(articles: int, seed: int) -> OutOfFold:
 
 
 def train(learned_from: OutOfFold, with_texts: bool = True, seed: int = 0) -> Stacking:
-    assert learned_from.articles is not None
     table = learned_from.table if with_texts else None
     return train_stacking(learned_from.hypotheses, learned_from.marks, learned_from.articles, table, seed)
 
@@ -176,7 +175,7 @@ def test_other_models_are_refused(trained: Stacking) -> None:
 @pytest.mark.parametrize("table", [None, {}, {"0": Question(None, "누구인가?")}, {"0": Question("글", None)}])
 def test_articles_it_learned_with_are_needed(trained: Stacking, table: dict[str, Question] | None) -> None:
     hypotheses = Hypotheses(pool_of({name: [[("가", -1.0)]] for name in "abc"}))
-    assert not has_texts(table, ["0"])
+    assert count_texts(table, ["0"]) == 0
     with pytest.raises(KQAError, match="with articles and questions and cannot choose without them"):
         trained.choose(hypotheses, table)
 
@@ -214,4 +213,4 @@ def test_marks_are_f1_with_the_best_gold_answer() -> None:
     pool = pool_of({"a": [[("가나", -1.0), ("다", -1.0)]], "b": [[("라마", -1.0)]]})
     found = out_of_fold(pool, {"0": ("가", "라마바")}, {})
     assert found.marks.tolist() == [char_f1("가나", "가"), 0.0, char_f1("라마", "라마바")]
-    assert found.articles is None
+    assert not found.knows_articles

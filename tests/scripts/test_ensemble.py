@@ -9,6 +9,7 @@ from pathlib import Path
 
 import ensemble as script
 import pytest
+import script_options
 from ensemble import main
 from small_runs import call_script, run_script, write_texts
 
@@ -255,3 +256,11 @@ def test_a_hundred_thousand_questions_take_seconds(tmp_path: Path) -> None:
     done = ensemble(tmp_path, "a=a.csv", "b=b.csv", "c=c.csv", "--output", "out.csv")  # refused after 60 s
     assert done.returncode == 0
     assert len((tmp_path / "out.csv").read_text(encoding="utf-8").splitlines()) == 100_001
+
+
+def test_an_interrupt_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:
+    def work(arguments: object) -> None:
+        raise KeyboardInterrupt
+
+    assert script_options.run_script(work, None) == 130
+    assert capsys.readouterr().err == "stopped\n"

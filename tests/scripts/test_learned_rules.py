@@ -8,12 +8,11 @@ import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 from ensemble import main
 
-from kqa_lightning.ensemble import learning
+from kqa_lightning.ensemble import drawing
 from kqa_lightning.metrics.functional import char_f1
 
 ROOT = Path(__file__).parents[2]
@@ -207,17 +206,15 @@ def test_without_scikit_learn(folder: Path) -> None:
     assert "stacking is left out: stacking needs scikit-learn" in done.stdout and Path("out.csv").exists()
 
 
-def test_the_seed_reaches_the_regressions(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    real, seeds = learning.train_for, []
-
-    def noted(*arguments: Any) -> Any:
-        seeds.append(arguments[-1])
-        return real(*arguments)
-
-    monkeypatch.setattr(learning, "train_for", noted)
-    for given in ([], ["--seed", "7"]):
-        assert main([*PREDICTIONS, *OOF, *given, "--strategy", "stacking", "--output", "out.csv"]) == 0
-    assert seeds == [0, 7]
+def test_the_seed_draws_the_questions_that_are_learned_from(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(drawing, "LEARN_FROM", 12)
+    said = []
+    for given in ([], ["--seed", "0"], ["--seed", "7"]):
+        assert main([*PREDICTIONS, *OOF, *given, "--strategy", "weighted", "--output", "out.csv"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1] != said[2]
 
 
 STACKING = ("--strategy", "stacking", "--table", "test.csv")
@@ -272,9 +269,9 @@ WRONG = {
         "--oof is of no use to --strategy f1_sum, only to weighted and stacking",
     ),
     "weights for a vote": (["--weights", "a=2"], "--weights is of no use to --strategy f1_sum, only to weighted"),
-    "seed for weighted": (
-        [*OOF, "--strategy", "weighted", "--seed", "1"],
-        "--seed is of no use to --strategy weighted",
+    "seed and nothing to draw from": (
+        ["--strategy", "weighted", "--seed", "1"],
+        "--seed 1: it draws from the questions of --oof, and there is none",
     ),
     "priority for f1_sum": (["--priority", "a"], "--priority is of no use to --strategy f1_sum, only to vote_priority"),
     "seed": ([*OOF, "--seed", "-1"], "--seed -1: a seed is a whole number from 0 to 2**32 - 1"),
