@@ -3,6 +3,7 @@
 from contextlib import nullcontext
 from typing import TYPE_CHECKING, cast
 
+import torch
 import torch.nn.functional as F
 from peft import PeftModel
 from torch import Tensor
@@ -30,7 +31,7 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     dtype = cast(Tensor, model.get_input_embeddings().weight).dtype
     mask = attention_mask(model.config, batch.segments, batch.position_ids, dtype)
     columns, kept = first_columns(supervised) if can_narrow(model) else (None, supervised)
-    is_large = model.config.get_text_config().vocab_size >= _LARGE
+    is_large = model.config.get_text_config().vocab_size >= _LARGE and dtype != torch.float16
     narrowed = nullcontext() if columns is None else last_layer_at(model, columns)
     with narrowed, uncapped(model.config) if is_large else nullcontext() as softcap:
         logits = model(

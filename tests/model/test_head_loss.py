@@ -64,6 +64,51 @@ def test_a_second_backward_pass_is_refused() -> None:
         total.backward()
 
 
+def test_a_second_derivative_is_refused() -> None:
+    logits, labels, _ = inputs(torch.float32)
+    losses = cross_entropy(1 * logits.requires_grad_(), labels)
+    (gradient,) = torch.autograd.grad(losses.square().sum(), logits, create_graph=True)
+    with pytest.raises(RuntimeError, match="once_differentiable"):
+        gradient.sum().backward()
+
+
+def test_no_rows() -> None:
+    logits = torch.zeros(0, WORDS, requires_grad=True)
+    losses = cross_entropy(1 * logits, torch.zeros(0, dtype=torch.long))
+    losses.sum().backward()
+    assert losses.shape == (0,) and logits.grad is not None
+
+
+@pytest.mark.parametrize(
+    ("dtype", "words", "in_place"),
+    [
+        (torch.float32, 97, True),
+        (torch.bfloat16, 97, True),
+        (torch.float16, 97, False),
+        (torch.float32, 98, False),
+    ],
+)
+def test_where_it_is_used(
+    make_model: Callable[..., PeftModel],
+    dtype: torch.dtype,
+    words: int,
+    in_place: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """From so many words on, and never in fp16, where gradients are to be multiplied before they are rounded."""
+    used = []
+
+    def noted(*arguments: torch.Tensor) -> torch.Tensor:
+        used.append(True)
+        return cross_entropy(*arguments)
+
+    monkeypatch.setattr(loss, "_LARGE", words)
+    monkeypatch.setattr(loss, "cross_entropy", noted)
+    model = make_model("llama", "none").to(dtype)
+    assert token_losses(model, pack([random_article(3, 30, [(5, 2)])], PAD)).dtype == torch.float32
+    assert bool(used) == in_place
+
+
 @pytest.mark.parametrize("family", ["gemma2", "llama"])
 def test_of_a_model(make_model: Callable[..., PeftModel], family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """As with a vocabulary that is small enough for PyTorch's own loss."""
