@@ -104,6 +104,12 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--steps", type=count, default=2, help="optimizer steps of a repetition; 1 on the wide base")
     parser.add_argument(
+        "--trl-rows",
+        type=count,
+        default=WIDE_TRL_ROWS,
+        help="questions in a step of TRL's ways on the wide base (default: %(default)s; ours takes all of an article)",
+    )
+    parser.add_argument(
         "--quick",
         action="store_true",
         help="steps of two articles, one a repetition, in batches of an article's questions and not in the fastest:"
@@ -137,15 +143,15 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
             make_wide_base(Path(folder), options.wide_tokenizer)
     articles_per_step, steps = (1, 1) if is_wide else (options.articles_per_step, options.steps)
     job = Job(
-        folder,
-        prompt,
-        "",
-        str(scratch / f"{base}-{table}-held-out.jsonl"),
-        0,
-        steps,
-        options.repetitions,
-        options.threads,
-        options.flush_others,
+        base_model=folder,
+        prompt=prompt,
+        train_path="",  # it and the rows are those of each way, below
+        held_out_path=str(scratch / f"{base}-{table}-held-out.jsonl"),
+        rows_per_step=0,
+        steps_per_repetition=steps,
+        repetitions=options.repetitions,
+        threads=options.threads,
+        flush_others=options.flush_others,
     )
     rows = choose_articles(source, HELD_OUT + job.steps * articles_per_step, seed=0, longest=LONGEST)
     questions = sum(row["context"] == rows[0]["context"] for row in rows)
@@ -159,7 +165,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
         return replace(job, train_path=str(path), rows_per_step=articles_per_step * asked)
 
     ours = job_of(questions)
-    trl = job_of(min(WIDE_TRL_ROWS, questions)) if is_wide else ours
+    trl = job_of(min(options.trl_rows, questions)) if is_wide else ours
     jobs = {way: trl if way in TRL_WAYS else ours for way in WAYS}
     return Comparison(f"{base}/{table}", jobs, questions, token_ratio(ours))
 
@@ -224,8 +230,9 @@ def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict
     """What is written of each comparison and way.
 
     ``answers_per_second`` (of each repetition), ``peak_mib``, ``before_mib`` (what libraries, vocabulary and table took
-    before the base was loaded) and ``loss`` are lists; ``batch_size`` is the packed rows
-    of a batch, ``token_ratio`` the tokens of separate rows to those that the way computes.
+    before the base was loaded) and ``loss`` are lists; ``batch_size`` is the packed rows of a batch, ``token_ratio``
+    the tokens of separate rows to those that the way computes, ``rows_per_step`` the questions of an optimizer step
+    and ``rows_trained`` those of all.
     """
     return {name: {way: asdict(one) for way, one in ways.items()} for name, ways in results.items()}
 

@@ -125,6 +125,13 @@ def test_the_wide_base_takes_the_tokenizer_of_a_folder(
     (comparison,) = benchmark.plan(options, tmp_path)
     assert comparison.name == "wide/sample"
     assert (tmp_path / "wide" / "model.safetensors").exists()
+    if benchmark is training:
+        for given, rows in (([], 2), (["--trl-rows", "3"], 3), (["--trl-rows", "99"], 4)):
+            more = training.parse(["--bases", "wide", "--wide-tokenizer", str(tokenizer), *given])
+            (comparison,) = training.plan(more, tmp_path)
+            assert {way: job.rows_per_step for way, job in comparison.jobs.items()} == {
+                **{"deck": rows, "trl_best": rows, "separate": 4, "shared": 4}
+            }
 
 
 def test_ours_trains_on_the_same_rows_in_whatever_batches(job: training_ways.Job, shared_loss: float) -> None:
