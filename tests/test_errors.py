@@ -286,7 +286,7 @@ def test_a_root_dir_that_cannot_be_made_is_refused(
     assert "--trainer.default_root_dir" in line
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="/proc is Linux's")
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux's /proc refuses a folder to root too")
 @pytest.mark.parametrize("command", ["fit", "test", "crossfit"])
 def test_a_place_where_no_folder_can_be_made_is_refused(
     runs: SmallRuns, command: str, capsys: pytest.CaptureFixture[str]

@@ -32,7 +32,9 @@ def locate_base(base_model: str) -> str:
         )
     try:
         ask_hub_once(name)
-    except Exception as error:  # network errors and the hub's refusals alike
+    # No narrower: the hub refuses with its own errors, the network with another library's, and a proxy that is set
+    # wrongly with a ValueError or ImportError. None is hidden: its kind and first line are told.
+    except Exception as error:
         raise unreachable(base_model, error) from error
     return name
 

@@ -8,7 +8,7 @@ from small_runs import SmallRuns
 from transformers import BitsAndBytesConfig
 
 from kqa_lightning.model.adapter_card import adapter_card
-from kqa_lightning.model.base import load_base_model
+from kqa_lightning.model.base import Quantization, load_base_model
 
 
 def test_the_card_of_a_run(runs: SmallRuns, fitted: Path) -> None:
@@ -24,13 +24,13 @@ def test_the_base_of_the_hub_is_linked() -> None:
 
 
 @pytest.mark.parametrize("quantization", ["nf4", "none"])
-def test_its_code_loads_the_base_as_it_was(tiny_bases: dict[str, Path], quantization: str) -> None:
-    card = adapter_card(str(tiny_bases["nous"]), quantization, "fp32")  # type: ignore[arg-type]
+def test_its_code_loads_the_base_as_it_was(tiny_bases: dict[str, Path], quantization: Quantization) -> None:
+    card = adapter_card(str(tiny_bases["nous"]), quantization, "fp32")
     code = card.split("```python\n")[1].split("```")[0].rpartition("model = ")[0]
     names: dict = {}
     exec(code.replace('"tiny-nous"', repr(str(tiny_bases["nous"]))), names)
     found = names["base"]
-    base = load_base_model(str(tiny_bases["nous"]), precision="fp32", quantization=quantization)  # type: ignore[arg-type]
+    base = load_base_model(str(tiny_bases["nous"]), precision="fp32", quantization=quantization)
     assert found.dtype == base.dtype
     settings = [getattr(model.config, "quantization_config", None) for model in (found, base)]
     assert isinstance(settings[0], BitsAndBytesConfig) == (quantization == "nf4")
