@@ -99,7 +99,7 @@ class AnswerGenerator:
         while rows:
             group = rows[: first_rows(rows, self.budget.answers, *held, copies=copies)]
             rest = rows[len(group) :]
-            group.sort(key=lambda row: len(row.own), reverse=True)
+            group.sort(key=lambda row: computed.slots[row.article])
             try:
                 answers = self._decode(computed, group, articles)
             except torch.OutOfMemoryError:
@@ -123,8 +123,8 @@ class AnswerGenerator:
     ) -> list[list[GeneratedAnswer]]:
         """Decode ``rows`` together: article | padding | question | answer."""
         answers = self._begin(rows, articles)
+        asked = Asked(self._forward, computed, rows)
         with self._forward.reading():
-            asked = Asked(self._forward, computed, rows)
             while not answers.append(asked.logits):
                 if (kept := answers.select()) is not None:
                     asked.select(kept)

@@ -7,8 +7,9 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from kqa_lightning.model.forward import QUESTION, Forward, padded
-from kqa_lightning.model.groups import Row, alike
-from kqa_lightning.model.prefix import ComputedPrefixes, join_caches
+from kqa_lightning.model.groups import Row
+from kqa_lightning.model.prefix import ComputedPrefixes, Layers
+from kqa_lightning.model.questions import ComputedQuestions
 from kqa_lightning.model.shared_attention import SharedArticles
 
 
@@ -18,9 +19,9 @@ class Asked:
     Where the architecture allows it, the rows of an article read one copy of it; else each row has its own.
 
     Args:
-        forward: Computes them; inside `Forward.reading`.
+        forward: Computes them: the questions here, with the model's own attention, answers inside `Forward.reading`.
         articles: What the rows ask about.
-        rows: The questions, those with the most tokens of their own first.
+        rows: The questions, those of an article one after the other, by the articles' slots.
 
     Attributes:
         logits: Of the token that follows, fp32 [rows, vocabulary].
@@ -28,34 +29,24 @@ class Asked:
 
     def __init__(self, forward: Forward, articles: ComputedPrefixes, rows: Sequence[Row]) -> None:
         self._forward = forward
-        slots = torch.tensor([articles.slots[row.article] for row in rows], device=forward.device)
+        questions = ComputedQuestions.compute(forward, articles, rows)
+        self.logits = questions.logits
+        numbers = [articles.slots[row.article] for row in rows]
+        slots = torch.tensor(numbers, device=forward.device)
         before = articles.columns.first(max(row.shared for row in rows))
         own, starts = [row.own for row in rows], [row.shared for row in rows]
         self._columns = before.select(slots).join(padded(own, starts, QUESTION, forward, on_left=True))
+        self._shared: SharedArticles | None = None
+        self._cache = DynamicCache()
         if forward.shares:
-            self._shared: SharedArticles | None = SharedArticles.arrange(
-                articles.keys, articles.values, articles.lengths, slots
-            )
+            self._shared = SharedArticles.arrange(articles.keys, articles.values, articles.lengths, slots)
         else:
-            self._shared = None
-        caches, logits = [], []
-        # Questions of about one length together, as with articles; copies, which are wider, all at once.
-        for some in alike([len(ids) for ids in own]) if forward.shares else [slice(len(own))]:
-            asked = padded(own[some], starts[some], QUESTION, forward, on_left=True)
-            columns = before.select(slots[some]).join(asked)
-            if self._shared is None:
-                shared, cache = None, self._copies(articles, slots, before.ids.shape[1])
-            else:
-                shared, cache = self._shared.read_by(slots[some]), DynamicCache()
-            logits.append(forward(asked, cache, columns, shared))
-            caches.append(cache)
-        self.logits = torch.cat(logits)
-        self._cache = DynamicCache(zip(*join_caches(caches, on_left=True), strict=True))
+            self._extend(*articles.layers(numbers, before.ids.shape[1]))
+        self._extend(questions.keys, questions.values)
 
-    @staticmethod
-    def _copies(articles: ComputedPrefixes, slots: Tensor, width: int) -> DynamicCache:
-        layers = zip(articles.keys, articles.values, strict=True)
-        return DynamicCache((keys[slots, :, :width], values[slots, :, :width]) for keys, values in layers)
+    def _extend(self, keys: Layers, values: Layers) -> None:
+        for layer, one in enumerate(zip(keys, values, strict=True)):
+            self._cache.update(*one, layer)
 
     def select(self, rows: Tensor) -> None:
         """Go on with these rows, int64."""

@@ -11,12 +11,14 @@ from torch import Tensor
 from transformers import DynamicCache, PreTrainedModel
 
 from kqa_lightning.model.attention import KNOWN_ARCHITECTURES, PACKED_SDPA, implementation_of
-from kqa_lightning.model.last_layer import can_narrow, last_layer_at
+from kqa_lightning.model.last_layer import can_narrow, first_columns, last_layer_at
 from kqa_lightning.model.masks import PADDING, Mask, attention_mask
 from kqa_lightning.model.shared_attention import NAME as SHARED
 from kqa_lightning.model.shared_attention import SharedArticles
 
-QUESTION = 1  # each decoded row holds one question, so one segment number serves all
+QUESTION = 1  # the first segment behind an article, and that of a row that holds one question
+# Columns of rows that are computed at once: on a CPU they are to stay in its cache.
+_CPU_COLUMNS, _GPU_COLUMNS = 1 << 11, 1 << 13
 
 
 class Forward:
@@ -32,6 +34,7 @@ class Forward:
         assert isinstance(embeddings, Tensor)
         self.model, self.pad_id = model, pad_id
         self.dtype, self.device = embeddings.dtype, embeddings.device
+        self.columns_at_once = _CPU_COLUMNS if self.device.type == "cpu" else _GPU_COLUMNS
         self._base = cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
 
     @property
@@ -56,8 +59,9 @@ class Forward:
         cache: DynamicCache,
         keys: "Columns | None" = None,
         shared: SharedArticles | None = None,
+        wanted: Tensor | None = None,
     ) -> Tensor:
-        """fp32 logits of the last column, [rows, vocabulary]; the cache grows by the queries.
+        """fp32 logits of the wanted columns, [wanted, vocabulary], row by row; the cache grows by the queries.
 
         Args:
             queries: What is computed.
@@ -65,20 +69,24 @@ class Forward:
             keys: All columns that may be seen, the queries the last of them; if not given, the queries alone, texts
                 padded on the right.
             shared: Articles that are seen and are not in the cache.
+            wanted: bool [rows, columns]; the last column of each row if not given. At least one is.
         """
-        last = queries.ids.shape[1] - 1
-        narrows = last > 0 and can_narrow(self.model)
-        with last_layer_at(self.model, torch.full_like(queries.ids[:, :1], last)) if narrows else nullcontext():
+        if wanted is None:
+            wanted = torch.zeros_like(queries.ids, dtype=torch.bool)
+            wanted[:, -1] = True
+        narrows = queries.ids.shape[1] > 1 and can_narrow(self.model)
+        columns, kept = first_columns(wanted) if narrows else (None, wanted)
+        with nullcontext() if columns is None else last_layer_at(self.model, columns):
             output = self.model(
                 input_ids=queries.ids,
                 attention_mask=self._mask(queries, keys),
                 position_ids=queries.positions,
                 past_key_values=cache,
                 use_cache=True,
-                logits_to_keep=1,
+                logits_to_keep=kept,
                 **({} if shared is None else {"shared_articles": shared}),
             )
-        return output.logits[:, -1].float()
+        return output.logits.float()
 
     def _mask(self, queries: "Columns", keys: "Columns | None") -> Mask | dict[str, Mask] | None:
         config = self._base.config

@@ -48,7 +48,7 @@ class TokenBudget:
     """
 
     articles: int = 16384
-    answers: int = 16384
+    answers: int = 32768
 
     def become(self, other: "TokenBudget") -> None:
         """Take over the bounds of another; whoever else holds this one has them too."""
@@ -80,11 +80,17 @@ def first_prefixes(prefixes: Sequence[Prefix], limit: int) -> int:
     return max(1, min(len(prefixes), limit // len(prefixes[0].ids)))
 
 
-def alike(lengths: Sequence[int]) -> Iterator[slice]:
-    """Divide lengths, the longest first, into runs of at most a fifth of padding, or of eight tokens."""
+def alike(lengths: Sequence[int], most: int | None = None) -> Iterator[slice]:
+    """Divide lengths, the longest first, into runs of at most a fifth of padding, or of eight tokens.
+
+    Args:
+        lengths: Of what is to be computed.
+        most: Tokens of a run, padding and all, unless one alone has more.
+    """
     start = 0
     for place, length in enumerate(lengths):
-        if lengths[start] - length > max(8, lengths[start] // 5):
+        too_many = most is not None and place > start and (place + 1 - start) * lengths[start] > most
+        if too_many or lengths[start] - length > max(8, lengths[start] // 5):
             yield slice(start, place)
             start = place
     yield slice(start, len(lengths))

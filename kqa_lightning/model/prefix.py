@@ -3,9 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import torch
 from torch import Tensor
-from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from kqa_lightning.model.forward import Columns, Forward, padded
@@ -39,24 +37,36 @@ class ComputedPrefixes:
         lengths = tuple(len(prefix.ids) for prefix in prefixes)
         ids = [prefix.ids for prefix in prefixes]
         caches = []
-        for some in alike(lengths):
+        for some in alike(lengths, forward.columns_at_once):
             columns = padded(ids[some], [0] * len(ids[some]), ARTICLE, forward, on_left=False)
             forward(columns, cache := DynamicCache())
             caches.append(cache)
         columns = padded(ids, [0] * len(ids), ARTICLE, forward, on_left=False)
         slots = {prefix.rows[0].article: slot for slot, prefix in enumerate(prefixes)}
-        return cls(*join_caches(caches, on_left=False), columns, lengths, slots)
+        return cls(*_join(caches), columns, lengths, slots)
+
+    def layers(self, slots: Sequence[int], width: int) -> tuple[Layers, Layers]:
+        """Keys and values of the first columns of some articles, in the order given; of neighbours no copies."""
+        neighbours = range(slots[0], slots[0] + len(slots))
+        rows = slice(neighbours.start, neighbours.stop) if list(slots) == list(neighbours) else list(slots)
+        keys, values = (tuple(one[rows, :, :width] for one in part) for part in (self.keys, self.values))
+        return keys, values
 
 
-def join_caches(caches: Sequence[DynamicCache], *, on_left: bool) -> tuple[Layers, Layers]:
+def _join(caches: Sequence[DynamicCache]) -> tuple[Layers, Layers]:
     """Keys and values of the rows of several caches, filled up with zeros to the widest."""
-    layers = [[layer[:2] for layer in cache] for cache in caches]
-    width = max(keys.shape[2] for keys, _ in (cache[0] for cache in layers))
+    layers = zip(*([layer[:2] for layer in cache] for cache in caches), strict=True)
+    keys, values = zip(*([_stack(part) for part in zip(*layer, strict=True)] for layer in layers), strict=True)
+    return keys, values
 
-    def fill(tensor: Tensor) -> Tensor:
-        missing = width - tensor.shape[2]
-        return pad(tensor, (0, 0, missing, 0) if on_left else (0, 0, 0, missing)) if missing else tensor
 
-    of_layers = list(zip(*layers, strict=True))
-    joined = [[torch.cat([fill(one[part]) for one in layer]) for layer in of_layers] for part in (0, 1)]
-    return tuple(joined[0]), tuple(joined[1])
+def _stack(parts: Sequence[Tensor]) -> Tensor:
+    """[rows, key heads, columns, width] of different columns, one below the other."""
+    _, heads, _, width = parts[0].shape
+    stacked = parts[0].new_empty(sum(map(len, parts)), heads, max(part.shape[2] for part in parts), width)
+    start = 0
+    for part in parts:
+        rows, columns = stacked[start : start + len(part)], part.shape[2]
+        rows[:, :, :columns], rows[:, :, columns:] = part, 0
+        start += len(part)
+    return stacked

@@ -30,19 +30,15 @@ class SharedArticles:
         keys: Of each layer, [articles, key heads, columns, width].
         values: Likewise.
         lengths: Columns of each article that are none of padding; the longest first.
-        slots: int64 [rows]; the article of each row.
-        order: int64 [rows]; the rows, article by article.
-        back: int64 [rows]; where each row is in that order.
-        ranks: int64 [rows]; of the rows in that order, which each is of its article.
-        ends: Where the rows of each article end in that order.
+        slots: int64 [rows]; the article of each row, in ascending order.
+        ranks: int64 [rows]; which row of its article each is.
+        ends: Where the rows of each article end.
     """
 
     keys: Sequence[Tensor]
     values: Sequence[Tensor]
     lengths: Sequence[int]
     slots: Tensor
-    order: Tensor
-    back: Tensor
     ranks: Tensor
     ends: Sequence[int]
     _plans: "dict[int, tuple[Tensor, list[_Articles]]]" = field(default_factory=dict, compare=False, repr=False)
@@ -51,23 +47,18 @@ class SharedArticles:
     def arrange(
         cls, keys: Sequence[Tensor], values: Sequence[Tensor], lengths: Sequence[int], slots: Tensor
     ) -> "SharedArticles":
-        """Put rows, in any order, with their articles."""
+        """Put rows, those of an article one after the other, with their articles, which have ascending slots."""
         counts = slots.bincount(minlength=len(lengths))
-        order = slots.argsort(stable=True)
         ends = counts.cumsum(0)
-        ranks = torch.arange(len(slots), device=slots.device) - (ends - counts)[slots[order]]
-        return cls(keys, values, lengths, slots, order, order.argsort(), ranks, ends.tolist())
-
-    def read_by(self, slots: Tensor) -> "SharedArticles":
-        """The same articles, read by other rows: int64 [rows], the article of each."""
-        return self.arrange(self.keys, self.values, self.lengths, slots)
+        ranks = torch.arange(len(slots), device=slots.device) - (ends - counts)[slots]
+        return cls(keys, values, lengths, slots, ranks, ends.tolist())
 
     def select(self, rows: Tensor) -> "SharedArticles":
-        """The rows to go on with, int64, one or several times; articles that none reads go once most are such."""
+        """The rows to go on with, int64 ascending by article, one or several times; most articles unread, these go."""
         slots = self.slots[rows]
         read = slots.unique()
         if 2 * len(read) > len(self.lengths):
-            return self.read_by(slots)
+            return self.arrange(self.keys, self.values, self.lengths, slots)
         keys, values = [one[read] for one in self.keys], [one[read] for one in self.values]
         lengths = [self.lengths[slot] for slot in read.tolist()]
         return self.arrange(keys, values, lengths, torch.searchsorted(read, slots))
@@ -84,15 +75,14 @@ class SharedArticles:
         if known is None or known[0] is not mask:
             if len(self._plans) > 1:  # those of tokens that are decoded: full and sliding attention have one each
                 self._plans.clear()
-            ordered = mask[:, 0, :, :columns][self.order]
             limit = _CPU_SCORES if mask.device.type == "cpu" else _GPU_SCORES
-            known = mask, list(self._together(ordered, heads, limit))
+            known = mask, list(self._together(mask[:, 0, :, :columns], heads, limit))
             self._plans[id(mask)] = known
         return known[1]
 
-    def _together(self, ordered: Tensor, heads: int, limit: int) -> Iterator["_Articles"]:
-        """The same, of masks [rows in order, queries, columns]; one article may have more scores than the limit."""
-        queries = heads * ordered.shape[1]
+    def _together(self, masks: Tensor, heads: int, limit: int) -> Iterator["_Articles"]:
+        """The same, of masks [rows, queries, columns]; one article may have more scores than the limit."""
+        queries = heads * masks.shape[1]
         begins = [0, *self.ends[:-1]]
         counts = [end - begin for begin, end in zip(begins, self.ends, strict=True)]
         for run in alike(self.lengths):
@@ -105,17 +95,17 @@ class SharedArticles:
                         break
                     stop, most = stop + 1, wider
                 if most:
-                    yield self._arranged(slice(start, stop), slice(begins[start], self.ends[stop - 1]), most, ordered)
+                    yield self._arranged(slice(start, stop), slice(begins[start], self.ends[stop - 1]), most, masks)
                 start = stop
 
-    def _arranged(self, articles: slice, rows: slice, most: int, ordered: Tensor) -> "_Articles":
+    def _arranged(self, articles: slice, rows: slice, most: int, masks: Tensor) -> "_Articles":
         """Some articles; every one gets room for as many rows."""
-        width = min(ordered.shape[-1], self.lengths[articles.start])
-        places = (self.slots[self.order][rows] - articles.start) * most + self.ranks[rows]
+        width = min(masks.shape[-1], self.lengths[articles.start])
+        places = (self.slots[rows] - articles.start) * most + self.ranks[rows]
         room = (articles.stop - articles.start) * most
-        masks = ordered.new_zeros(room, ordered.shape[1], width).index_copy_(0, places, ordered[rows, :, :width])
+        placed = masks.new_zeros(room, masks.shape[1], width).index_copy_(0, places, masks[rows, :, :width])
         return _Articles(
-            articles, rows, most, width, places, masks.unflatten(0, (-1, most)).flatten(1, 2)[:, None, None]
+            articles, rows, most, width, places, placed.unflatten(0, (-1, most)).flatten(1, 2)[:, None, None]
         )
 
 
@@ -123,7 +113,7 @@ class _Articles(NamedTuple):
     """Some articles that are computed together."""
 
     articles: slice
-    rows: slice  # in the order of articles
+    rows: slice
     most: int  # rows that the article with most of them has
     width: int  # columns of the longest
     places: Tensor  # int64 [rows]; of articles times most, the place of each row
@@ -217,7 +207,6 @@ def _article_part(
     """Attention of [rows, key heads, heads of each, queries, width] to the articles, so many at once as is fast."""
     layer = cast(int, module.layer_idx)
     heads = queries.shape[1] * queries.shape[2]
-    queries = queries[shared.order]
     parts = []
     for some, rows, most, width, places, masks in shared.plan(mask, mask.shape[-1] - own_columns, heads):
         keys, values = (kept[layer][some, :, :width] for kept in (shared.keys, shared.values))
@@ -227,5 +216,5 @@ def _article_part(
         placed = placed.unflatten(0, (-1, most)).permute(0, 2, 3, 1, 4, 5)
         part = _part(placed.flatten(2, 4), keys, values, masks, scaling, softcap)
         shaped = (one.unflatten(2, placed.shape[2:5]).permute(0, 3, 1, 2, 4, 5).flatten(0, 1) for one in part)
-        parts.append([one[places].flatten(2, 3) for one in shaped])
-    return _Part(*(torch.cat(one)[shared.back] for one in zip(*parts, strict=True)))
+        parts.append([one.index_select(0, places).flatten(2, 3) for one in shaped])
+    return _Part(*(torch.cat(one) for one in zip(*parts, strict=True)))

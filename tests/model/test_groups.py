@@ -72,6 +72,8 @@ def test_what_is_computed_together_is_of_about_one_length() -> None:
     assert runs([1000, 900, 800, 799, 700, 600, 8, 1]) == [[1000, 900, 800], [799, 700], [600], [8, 1]]
     assert runs([10, 2, 1]) == [[10, 2], [1]]
     assert runs([7]) == [[7]]
+    assert [slice(0, 2), slice(2, 3)] == list(alike([10, 9, 9], most=20))
+    assert [slice(0, 1), slice(1, 3), slice(3, 4)] == list(alike([10, 5, 5, 5], most=11))
 
 
 def test_an_article_that_is_shared_is_not_counted_again() -> None:
@@ -88,7 +90,7 @@ def test_the_beginning_of_questions_is_computed_once(make_model: Callable[..., P
     model.get_input_embeddings().register_forward_hook(lambda module, args, output: shapes.append(tuple(args[0].shape)))
     one = article(random_article(9, 40, []).prefix_ids, *asked)
     (found,) = generator(model).generate_all([one])
-    assert shapes[:2] == [(1, 45), (3, 3)]
+    assert shapes[:2] == [(1, 45), (1, 2 + 1 + 3)]
     alone = [generator(model).generate_all([article(one.prefix_ids, ids)])[0][0] for ids in asked]
     assert [[one.token_ids for one in each] for each in found] == [[one.token_ids for one in each] for each in alone]
 
