@@ -14,7 +14,7 @@ from kqa_lightning.model.module import KQAModule
 from kqa_lightning.processes import gathered, largest
 from kqa_lightning.random_state import random_state, restore_random_state
 from kqa_lightning.resuming import CONTENTS, base_content, check_contents, check_settings, written_with
-from kqa_lightning.run_folder import RunFolder
+from kqa_lightning.run_folder import OF_A_STOP, RunFolder
 from kqa_lightning.schedule import leave_finished_epoch, validate_now, validation_is_next
 from kqa_lightning.trainer import KQATrainer
 
@@ -27,6 +27,8 @@ class RunCheckpoint(Callback):
     Both checkpoints hold all that is needed to go on. The best is the one with the highest val/char_f1, the earliest
     of equal ones; ``adapter/`` holds its adapters in PEFT format. last.ckpt is never written among the micro-batches
     of an optimizer step. One that is written before a validation says so, and the run that goes on begins with it.
+    A validation that only a signal brought about can make another checkpoint the best as well, until the run goes on:
+    that is then the run which was never stopped.
 
     Args:
         every_n_train_steps: Optimizer steps between two writings of last.ckpt; it is written too before and after a
@@ -142,6 +144,8 @@ class RunCheckpoint(Callback):
         score = float(trainer.callback_metrics.get(SCORE, -1.0))
         if self.best_score is None or score > self.best_score:
             self.best_score = score
+            if trainer.stopped_early and trainer.is_global_zero:
+                trainer.folder.keep_best()
             trainer.save_checkpoint(trainer.folder.best)
             write_adapter(trainer, pl_module)
             self._adapter_is_best = True
@@ -156,6 +160,14 @@ class RunCheckpoint(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """At the end of the run, make sure that all of its three products are there."""
+        self._complete(trainer, pl_module)
+
+    def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
+        """The same where a signal ends it, once there is something."""
+        if isinstance(exception, SIGTERMException) and isinstance(trainer, KQATrainer) and trainer.begun:
+            self._complete(trainer, pl_module)
+
+    def _complete(self, trainer: Trainer, pl_module: LightningModule) -> None:
         if not self._fitting or not isinstance(trainer, KQATrainer):
             return
         if trainer.enable_validation and trainer.validated_step != trainer.global_step:
@@ -173,6 +185,7 @@ class RunCheckpoint(Callback):
     def on_save_checkpoint(self, trainer: Trainer, pl_module: LightningModule, checkpoint: dict[str, Any]) -> None:
         """Add the best score so far, where in the data the run is, and the states of the random generators."""
         checkpoint["best_score"] = self.best_score
+        checkpoint[OF_A_STOP] = isinstance(trainer, KQATrainer) and trainer.stopped_early
         checkpoint["validation_due"] = self._validation_due
         checkpoint["batches_into_step"] = self._batches_into_step
         # Where nothing was left to train, the states are still those of the checkpoint.
@@ -194,7 +207,7 @@ class RunCheckpoint(Callback):
                     f"{trainer.ckpt_path} was written amid an optimizer step: going on from it leaves out"
                     f" {lost} of its micro-batches; --ckpt_path last leaves out none"
                 )
-        self._score_before = checkpoint["best_score"]
+        self._score_before = None if checkpoint.get(OF_A_STOP) else checkpoint["best_score"]
         of_others = checkpoint.get("other_random_states", [])  # none where a single process wrote it
         self._resumed = _states(checkpoint["train_loader"], [checkpoint["random_state"], *of_others])
 
@@ -215,6 +228,8 @@ class RunCheckpoint(Callback):
             folder.take()
             if not self._continues and (moved := folder.set_aside()):
                 say(f"an earlier run in {folder.root} was moved to {moved}")
+            if self._continues:
+                folder.undo_stop()
         trainer.begun = True
         trainer.strategy.barrier("an earlier run is set aside")
         self.best_score = folder.best_score(self._score_before) if self._continues else None

@@ -20,18 +20,22 @@ from kqa_lightning.trainer import KQATrainer
 class SignalExit(Callback):
     """Ends a command after SIGTERM (status 143) or an interrupt from the keyboard (130; a second one ends at once).
 
-    A training ends after the optimizer step that it is in, with last.ckpt written; validation, test and prediction
-    end after the batch. Of several processes it does not matter which of them the signal came to; in a prediction that
-    torchrun or SLURM started, each stops for its own signal alone, and its journal has what it answered.
+    A training ends after the optimizer step that it is in, with last.ckpt written, and then with a validation; one
+    that is validating ends after that. A second SIGTERM ends such a validation after its batch, as the first does with
+    validation, test and prediction by themselves. Of several processes it does not matter which of them the signal
+    came to; in a prediction that torchrun or SLURM started, each stops for its own signal alone, and its journal has
+    what it answered.
 
     Under SLURM the signal of ``#SBATCH --signal`` (SIGUSR1, or the requeue_signal of Lightning's SLURMEnvironment)
-    does the same and has the job queued again, unless its auto_requeue is off.
+    has the job queued again, unless its auto_requeue is off; that waits for no validation.
     """
 
     def __init__(self) -> None:
         self._trainer: KQATrainer | None = None
         self._requeue_signal: int | None = None
         self._step = 0
+        self._amid_step = False  # micro-batches of an optimizer step are done, and it is not
+        self._is_told_twice = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen once there is something to save."""
@@ -52,15 +56,24 @@ class SignalExit(Callback):
 
     def on_train_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """After an optimizer step, have all processes know of a signal that came to one of them."""
-        if trainer.global_step != self._step:
+        self._amid_step = trainer.global_step == self._step
+        if not self._amid_step:
             self._step = trainer.global_step
             assert isinstance(trainer, KQATrainer)
             (trainer.stop_signal,) = largest(trainer, trainer.signalled or heard())
 
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
-        """Stop a validation, in all processes after the same batch: one that a training waits for is to end with it."""
+        """Stop a validation in all processes after the same batch; that of a training only at the second signal."""
         assert isinstance(trainer, KQATrainer)
-        _stop_for(trainer, *largest(trainer, trainer.signalled or heard()))
+        number, is_told_twice = largest(trainer, trainer.signalled or heard(), int(self._is_told_twice))
+        if is_told_twice or trainer.sanity_checking or not trainer.in_fit or number == self._requeue_signal:
+            _stop_for(trainer, number)
+
+    def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
+        """End a training that was to stop meanwhile; amid an optimizer step only after that."""
+        assert isinstance(trainer, KQATrainer)
+        if trainer.in_fit and not trainer.sanity_checking and not self._amid_step:
+            (trainer.stop_signal,) = largest(trainer, trainer.signalled or heard())
 
     def on_test_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop a test, likewise."""
@@ -75,8 +88,11 @@ class SignalExit(Callback):
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """Queue the job again where the scheduler asked for that; listen no longer."""
         asked = self._trainer is not None and self._trainer.stop_signal == self._requeue_signal
-        if asked and trainer.is_global_zero and isinstance(exception, SIGTERMException):
-            _requeue()
+        if asked and isinstance(exception, SIGTERMException):
+            assert self._trainer is not None
+            self._trainer.queued_again = True
+            if trainer.is_global_zero:
+                _requeue()
         self._trainer = None
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
@@ -98,11 +114,22 @@ class SignalExit(Callback):
         if trainer is None:
             return
         if number == signal.SIGINT:
-            say(f"stopping after this {'step' if trainer.training else 'batch'}; once more stops at once")
+            if trainer.stopped_early:
+                signal.default_int_handler(number, frame)
+            say(f"stopping after this {_piece(trainer)}; once more stops at once")
             signal.signal(signal.SIGINT, signal.default_int_handler)
         if not trainer.signalled:
             tell_companions(number)
+        elif trainer.validating:
+            self._is_told_twice = True
         trainer.signalled = trainer.signalled or number
+
+
+def _piece(trainer: KQATrainer) -> str:
+    """What a command does not leave unfinished."""
+    if trainer.training:
+        return "step"
+    return "validation" if trainer.in_fit and trainer.validating else "batch"
 
 
 def _stop_for(trainer: KQATrainer, number: int) -> None:

@@ -1,6 +1,7 @@
 """The folder of a run: where its checkpoints, adapter and curves are, and what an earlier run left there."""
 
 import os
+import shutil
 import tempfile
 from collections.abc import Iterable
 from contextlib import ExitStack
@@ -9,13 +10,14 @@ from pathlib import Path
 from kqa_lightning.answer_journal import find_journals, held
 from kqa_lightning.checkpoints import PREVIOUS, read_checkpoint
 from kqa_lightning.errors import KQAError
-from kqa_lightning.files import remove_leftovers
+from kqa_lightning.files import remove_leftovers, written_whole
 from kqa_lightning.locks import lock_soon
 from kqa_lightning.messages import say
 from kqa_lightning.prediction_files import LINES, TABLE
 
 LAST = "last"
 BEST = "best"
+OF_A_STOP = "of_a_stop"  # whether a checkpoint is of a validation that only a signal brought about
 # What commands write into the folder beside checkpoints, adapter and curves.
 PRODUCTS = (
     *("fit.yaml", "validate.yaml", "test.yaml", "predict.yaml"),
@@ -36,6 +38,7 @@ class RunFolder:
         self.last = self.checkpoints / "last.ckpt"
         self.previous = self.checkpoints / PREVIOUS
         self.best = self.checkpoints / "best.ckpt"
+        self.best_before_stop = self.checkpoints / "best-before-stop.ckpt"
         self.adapter = self.root / "adapter"
         self.out_of_fold = self.root / "oof"
         self.final = self.root / "final"
@@ -183,6 +186,24 @@ class RunFolder:
         except KQAError:
             say(f"{self.best} cannot be read: a validation with a higher score than any before writes a new one")
             return otherwise
+
+    def keep_best(self) -> None:
+        """Keep the best checkpoint beside the one that takes its place and is of a validation without a schedule."""
+        if self.best.is_file():
+            with written_whole(self.best_before_stop) as scratch:
+                shutil.copyfile(self.best, scratch)
+
+    def undo_stop(self) -> None:
+        """Have the best checkpoint again that was the best before a signal brought about one more validation."""
+        if self.best_before_stop.is_file():
+            self.best_before_stop.replace(self.best)
+            return
+        try:
+            is_of_a_stop = read_checkpoint(self.best, mmap=True).get(OF_A_STOP)
+        except KQAError:  # damaged, or there is none
+            return
+        if is_of_a_stop:
+            self.best.unlink()
 
     def best_is_lost(self) -> bool:
         """Whether there is a best.ckpt that cannot be read, or last.ckpt has the score of one that is gone."""

@@ -43,6 +43,8 @@ class KQATrainer(Trainer):
         self.begun = False  # whether this fit has passed all checks and writes to its folder
         self.signalled = 0  # SIGINT, SIGTERM or a scheduler's signal that came to this process; 0 for none
         self.stop_signal = 0  # the one that the run stops for, in all its processes
+        self.stopped_early = False  # this fit has been stopped by a signal, and only its last validation is to come
+        self.queued_again = False  # the scheduler takes the machine away now, and has the run go on later
         self.weights: Path | None = None  # the checkpoint that validate, test or predict uses; None for none
         self.note = ""  # which weights are used; StartNote says it when the work starts
 
@@ -80,13 +82,18 @@ class KQATrainer(Trainer):
                 self.logger.go_on_from(step)
         elif ckpt_path == LAST:
             self.note = f"there is no {folder.last} to go on from: starting from the base model"
-        self.in_fit, self.begun = True, False
+        self.in_fit, self.begun, self.stopped_early = True, False, False
         try:
             with self._refusals():
-                super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+                try:
+                    super().fit(model, datamodule=datamodule, ckpt_path=checkpoint, weights_only=True)
+                except SIGTERMException:
+                    self._have_it_validated()
                 # A run that was finished before, or stopped between validations, has weights none has seen.
                 if self.enable_validation and self.validated_step != self.global_step:
                     super().validate(model, datamodule=datamodule, verbose=False)
+                if self.received_sigterm:
+                    raise SIGTERMException
         except BaseException:
             if self.begun and folder.last.exists():
                 say(f"{folder.last} holds what was done: the same command with --ckpt_path last goes on")
@@ -175,6 +182,18 @@ class KQATrainer(Trainer):
         raise NotImplementedError("each fold has a trainer of its own: use kqa_lightning.loops.crossfit.Crossfit")
 
     crossfit = _options_of_crossfit
+
+    def _have_it_validated(self) -> None:
+        """Make ready for the validation that ends a training which a signal stopped, once last.ckpt is written.
+
+        Raises:
+            SIGTERMException: there is nothing to validate, or no time for it.
+        """
+        if not self.enable_validation or self.queued_again or not self.begun or not self.global_step:
+            raise SIGTERMException
+        if self.validated_step != self.global_step:
+            say(f"{self.folder.last} is written; validating what was trained (one more signal ends that)")
+            self.stopped_early, self.stop_signal = True, 0
 
     @contextmanager
     def _refusals(self) -> Iterator[None]:
