@@ -119,8 +119,8 @@ def test_crossfit_answers_every_question_as_one_process_does(
     assert "processes was 2 and is None" in message
 
 
-def trouble(rank: int, step: int, what: str, validating: bool = False) -> str:
-    settings = f"{{rank: {rank}, step: {step}, what: {what}, validating: {validating}}}"
+def trouble(rank: int, step: int, what: str, validating: bool = False, once: Path | None = None) -> str:
+    settings = f"{{rank: {rank}, step: {step}, what: {what}, validating: {validating}, once: {once or 'null'}}}"
     return f"--trainer.callbacks+={{class_path: troubled.Trouble, init_args: {settings}}}"
 
 
@@ -142,10 +142,10 @@ def test_gradients_that_are_no_number_name_the_rows_of_both(runs: SmallRuns, mon
     assert torch.load(runs.folder / "in-both/checkpoints/last.ckpt", weights_only=True)["global_step"] == 1
 
 
-def test_a_signal_to_one_amid_a_validation_stops_both(
+def test_two_signals_to_one_amid_a_validation_stop_both(
     runs: SmallRuns, odd: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """There are more batches to validate than the one in which the signal comes."""
+    """There are more batches to validate than those in which the signals come."""
     monkeypatch.syspath_prepend(CALLBACKS)
     validation = ("--data.val_path", str(runs.tables["train"]), "--data.evaluation_tokens_per_batch", "1")
     options = ("--data.train_path", str(odd), *validation, "--trainer.val_check_interval", "2")
@@ -155,3 +155,21 @@ def test_a_signal_to_one_amid_a_validation_stops_both(
     last = torch.load(checkpoints / "last.ckpt", weights_only=True)
     assert (last["global_step"], last["validation_due"]) == (2, True)
     assert not (checkpoints / "best.ckpt").exists()
+
+
+@pytest.mark.parametrize("validating", [False, True])
+def test_a_signal_to_one_ends_both_with_a_validation(
+    runs: SmallRuns, odd: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, validating: bool
+) -> None:
+    """Whether it comes amid a validation or before one that nobody had thought of."""
+    monkeypatch.syspath_prepend(CALLBACKS)
+    validation = ("--data.val_path", str(runs.tables["train"]), "--data.evaluation_tokens_per_batch", "1")
+    options = ("--data.train_path", str(odd), *validation, "--trainer.val_check_interval", "2")
+    step, name = (2, "finished") if validating else (1, "early")
+    signalled = trouble(1, step, "SIGTERM", validating, tmp_path / "once")
+    _, errors = forked(runs, "fit", name, *options, signalled, status=143)
+    assert ("validating what was trained" in errors) is not validating
+    folder = runs.folder / name
+    last, best = (torch.load(folder / f"checkpoints/{one}.ckpt", weights_only=True) for one in ("last", "best"))
+    assert (last["global_step"], best["global_step"], last["validation_due"]) == (step, step, False)
+    assert (folder / "adapter/adapter_model.safetensors").is_file()
