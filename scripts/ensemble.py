@@ -17,13 +17,15 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
+from typing import NamedTuple
 
-from learned_rules import add_options, check_options, learned_rules
+from learned_rules import LearnedOptions, add_options, check_options, learned_rules
 from script_options import ScriptParser, run_script, tolerate_any_terminal
 
-from kqa_lightning.ensemble.candidates import read_pool
+from kqa_lightning.ensemble.candidates import CandidatePool, pool_of
 from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.learning import OutOfFold, out_of_fold
 from kqa_lightning.ensemble.pairwise import AnswerTable
 from kqa_lightning.ensemble.predictions import (
     check_output,
@@ -37,8 +39,8 @@ from kqa_lightning.ensemble.questions import (
     check_articles,
     number_articles,
     number_keys,
-    read_questions,
 )
+from kqa_lightning.ensemble.reading import Table, read_files
 from kqa_lightning.ensemble.strategies import STRATEGIES, combine, make_strategies
 from kqa_lightning.ensemble.tables import nfc
 from kqa_lightning.errors import KQAError
@@ -119,19 +121,42 @@ def check_files(options: argparse.Namespace, sources: Sequence[Path]) -> None:
             raise KQAError(f"--report {options.report}: that is the --output; name another file")
 
 
-def read_tables(
-    options: argparse.Namespace, questions: Sequence[str]
-) -> tuple[dict[str, Question], dict[str, tuple[str, ...]] | None]:
-    """Articles and questions by id, as far as a table has them, and the gold answers where they are given."""
-    table, gold = {}, None
+class Inputs(NamedTuple):
+    """What the files have in them.
+
+    Attributes:
+        pool: the candidates to choose from.
+        table: articles and questions by id, as far as a table has them.
+        gold: the gold answers, where they are given.
+        learned_from: what is learned from, where something is.
+    """
+
+    pool: CandidatePool
+    table: Mapping[str, Question]
+    gold: dict[str, tuple[str, ...]] | None
+    learned_from: OutOfFold | None
+
+
+def read_inputs(
+    options: argparse.Namespace, sources: Mapping[str, Path], to_learn: LearnedOptions, own: bool
+) -> Inputs:
+    """Read every file, all at once where they are long, and check that they fit together."""
+    given = (Table("--gold", options.gold, GOLD), Table("--table", options.table, ARTICLE))
+    asked = [table for table in (*given, Table("--oof-gold", to_learn.gold, GOLD)) if table.source]
+    found = read_files([*sources.values(), *to_learn.sources.values()], own, asked)
+    tables = {table.flag: read for table, read in zip(asked, found.tables, strict=True)}
+    pool = pool_of(sources, found.candidates[: len(sources)])
+    table, gold = tables.get("--gold", {}), None
     if options.gold:
-        table = read_questions("--gold", options.gold, GOLD)
-        gold = gold_answers(table, questions, options.gold)
-    if options.table:
-        named = read_questions("--table", options.table, ARTICLE)
-        check_articles(named, questions, options.table)
+        gold = gold_answers(table, pool.questions, options.gold)
+    if (named := tables.get("--table")) is not None:
+        check_articles(named, pool.questions, options.table)
         table = {one: replace(row, question=row.question or table.get(one, row).question) for one, row in named.items()}
-    return table, gold
+    if not to_learn.sources:
+        return Inputs(pool, table, gold, None)
+    others = pool_of(to_learn.sources, found.candidates[len(sources) :])
+    answers = gold_answers(tables["--oof-gold"], others.questions, to_learn.gold, flag="--oof-gold")
+    return Inputs(pool, table, gold, out_of_fold(others, answers, tables["--oof-gold"], to_learn.seed))
 
 
 def summarize(
@@ -167,15 +192,14 @@ def run(arguments: Sequence[str] | None) -> None:
         raise KQAError(f"--priority is of no use to --strategy {options.strategy}, only to vote_priority")
     to_learn = check_options(options, sources, every)
     check_files(options, [*sources.values(), *to_learn.sources.values()])
-    pool = read_pool(sources, own=not (every or to_learn.names))
+    pool, table, gold, learned_from = read_inputs(options, sources, to_learn, own=not (every or to_learn.names))
     predictions = pool.first_answers()
-    table, gold = read_tables(options, pool.questions)
     rules = {name: combine(predictions, one) for name, one in strategies.items() if every or name == options.strategy}
     notes: list[str] = []
     summary = None
     if to_learn.names:
         hypotheses = Hypotheses(pool)
-        learned, notes = learned_rules(to_learn, hypotheses, table)
+        learned, notes = learned_rules(to_learn, hypotheses, table, learned_from)
         rules |= learned
         if gold:
             written = options.strategy if options.output else None

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from kqa_lightning.ensemble.hypotheses import Hypotheses
+from kqa_lightning.ensemble.learning import OutOfFold
 from kqa_lightning.ensemble.predictions import parse_sources
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.tables import nfc
@@ -131,7 +132,7 @@ def parse_weights(arguments: Sequence[str], models: Sequence[str]) -> dict[str, 
 
 
 def learned_rules(
-    options: LearnedOptions, hypotheses: Hypotheses, table: Mapping[str, Question]
+    options: LearnedOptions, hypotheses: Hypotheses, table: Mapping[str, Question], learned_from: OutOfFold | None
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """The answers of the strategies asked for, {strategy: {id: answer}}, and lines on what was learned.
 
@@ -141,7 +142,6 @@ def learned_rules(
     from kqa_lightning.ensemble.weighted import Weighted
 
     pool, rules, notes = hypotheses.pool, {}, []
-    learned_from = learning.read_out_of_fold(options.sources, options.gold, options.seed) if options.sources else None
     if learned_from:
         learning.check_unseen(learned_from, pool.questions, table)
         notes += learned_notes.describe_unlike(learned_from.hypotheses.pool, pool)

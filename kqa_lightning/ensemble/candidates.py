@@ -1,20 +1,18 @@
 """All candidates of all models to the same questions, in columns: what the learned strategies choose from."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cached_property, partial
+from functools import cached_property
 from itertools import compress
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kqa_lightning.ensemble.candidate_files import ModelCandidates, read_candidates
+from kqa_lightning.ensemble.candidate_files import ModelCandidates
 from kqa_lightning.ensemble.pairwise import AnswerTable, Floats, Integers
-from kqa_lightning.ensemble.parallel import spread
 from kqa_lightning.ensemble.predictions import check_same_ids
-
-_LONG = 1 << 26  # bytes of files that take more than a second or two to read
+from kqa_lightning.ensemble.reading import read_files
 
 
 @dataclass(frozen=True)
@@ -85,11 +83,16 @@ def read_pool(sources: Mapping[str, Path], own: bool = False) -> CandidatePool:
     Raises:
         KQAError: a file is missing or malformed, or two files answer different questions.
     """
-    work = partial(read_candidates, own=own)
-    paths = list(sources.values())
-    is_long = sum(path.stat().st_size for path in paths if path.is_file()) > _LONG
-    found = spread(work, paths) if is_long else list(map(work, paths))
-    read = dict(zip(sources, found, strict=True))
+    return pool_of(sources, read_files(list(sources.values()), own).candidates)
+
+
+def pool_of(sources: Mapping[str, Path], candidates: Sequence[ModelCandidates]) -> CandidatePool:
+    """The same from what the files had in them, in their order.
+
+    Raises:
+        KQAError: two files answer different questions.
+    """
+    read = dict(zip(sources, candidates, strict=True))
     first, *others = read
     for other in others:
         check_same_ids(sources[first], read[first].ids, sources[other], read[other].ids)

@@ -9,7 +9,7 @@ import numpy as np
 from kqa_lightning.ensemble.article_clues import CLUES, Clues
 from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats, Integers
-from kqa_lightning.ensemble.parallel import spread
+from kqa_lightning.ensemble.parallel import in_parts, spread
 from kqa_lightning.ensemble.question_words import KINDS, question_kind
 from kqa_lightning.ensemble.questions import Question
 from kqa_lightning.ensemble.weighted import probabilities
@@ -24,6 +24,7 @@ UNITS = {
 _IS_KIND = np.vstack([np.eye(len(KINDS)), np.full(len(KINDS), math.nan)])  # the last for a question not known
 _UNKNOWN = [math.nan] * len(CLUES)
 _AT_ONCE = 5_000  # questions, whose articles take a second or two
+_FORMS_AT_ONCE = 200_000  # answers, which take as long
 
 
 def numeric_features(hypotheses: Hypotheses) -> tuple[list[str], Floats]:
@@ -74,12 +75,9 @@ def text_features(hypotheses: Hypotheses, rows: Integers) -> tuple[list[str], Fl
     columns = {
         "characters": sizes[rows],
         "characters, lead": (sizes - mean[hypotheses.question])[rows],
-        "words": np.array([float(len(answer.split())) for answer in answers]),
-        "digits": np.array([float(sum(map(str.isdigit, answer))) for answer in answers]),
     }
-    for name, pattern in UNITS.items():
-        columns[name] = np.array([float(bool(pattern.search(answer.strip()))) for answer in answers])
-    return list(columns), np.stack(list(columns.values()), axis=1)
+    forms = np.concatenate(spread(_forms, in_parts(answers, _FORMS_AT_ONCE)))
+    return [*columns, "words", "digits", *UNITS], np.hstack([np.stack(list(columns.values()), axis=1), forms])
 
 
 def question_features(
@@ -120,6 +118,21 @@ def _look_up(questions: Sequence[tuple[Question | None, list[str]]]) -> tuple[In
             kinds.append(question_kind(row.question))
             clues += map(Clues(row.context, row.question).of, answers)
     return np.array(kinds, np.int64), np.array(clues)
+
+
+def _forms(answers: Sequence[str]) -> Floats:
+    """Words, digits and units of some answers, (answers, columns)."""
+    return np.array(
+        [
+            [
+                len(answer.split()),
+                sum(map(str.isdigit, answer)),
+                *(pattern.search(answer.strip()) is not None for pattern in UNITS.values()),
+            ]
+            for answer in answers
+        ],
+        np.float64,
+    ).reshape(len(answers), -1)
 
 
 def _best(hypotheses: Hypotheses, model: int, values: Floats) -> Floats:

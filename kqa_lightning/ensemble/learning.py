@@ -7,14 +7,13 @@ from itertools import compress
 from pathlib import Path
 
 from kqa_lightning.data.splits import article_key
-from kqa_lightning.ensemble.candidates import CandidatePool, read_pool
+from kqa_lightning.ensemble.candidates import CandidatePool
 from kqa_lightning.ensemble.drawing import draw
 from kqa_lightning.ensemble.evaluation import mark_hypotheses
 from kqa_lightning.ensemble.fitting import Fit, fit_weighted
-from kqa_lightning.ensemble.gold import gold_answers
 from kqa_lightning.ensemble.hypotheses import Hypotheses
 from kqa_lightning.ensemble.pairwise import Floats, Integers
-from kqa_lightning.ensemble.questions import GOLD, Question, number_articles, number_keys, read_questions
+from kqa_lightning.ensemble.questions import Question, number_articles, number_keys
 from kqa_lightning.ensemble.stacking import Stacking, count_texts, train_stacking
 from kqa_lightning.ensemble.tables import first_few
 from kqa_lightning.errors import KQAError
@@ -97,30 +96,20 @@ def check_unseen(learned_from: OutOfFold, questions: Sequence[str], table: Mappi
         )
 
 
-def read_out_of_fold(sources: Mapping[str, Path], gold: str, seed: int = 0) -> OutOfFold:
-    """Read what there is to learn from.
-
-    Args:
-        sources: {model: its out-of-fold predictions}.
-        gold: the table with their gold answers, and articles and questions if these are to be learned from.
-        seed: of the draw of questions, where there are many.
-
-    Raises:
-        KQAError: a file is missing or malformed, the files answer different questions, or gold lacks some.
-    """
-    pool = read_pool(sources)
-    table = read_questions("--oof-gold", gold, GOLD)
-    answers = gold_answers(table, pool.questions, gold, flag="--oof-gold")
-    return out_of_fold(pool, answers, table, seed)
-
-
 def out_of_fold(
     pool: CandidatePool,
     gold: Mapping[str, Sequence[str]],
     table: Mapping[str, Question] | None = None,
     seed: int = 0,
 ) -> OutOfFold:
-    """The same from what is in memory: {id: gold answers} of at least the pool's questions."""
+    """What there is to learn from.
+
+    Args:
+        pool: the candidates.
+        gold: {id: gold answers} of at least the pool's questions.
+        table: articles and questions, as far as they are known and are to be learned from.
+        seed: of the draw of questions, where there are many.
+    """
     table = table or {}
     known = number_articles(table, pool.questions)
     # By their ids, so that the order of the rows makes no difference.

@@ -10,12 +10,14 @@ from itertools import chain, islice, pairwise
 import numpy as np
 from numpy.typing import NDArray
 
+from kqa_lightning.ensemble.parallel import in_parts, spread
 from kqa_lightning.metrics.functional import normalize_answer
 
 Integers = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
 _AT_ONCE = 4_000_000  # characters compared in one step: some 100 MB
+_TO_NORMALIZE = 200_000  # answers, which takes a second
 _CODES = 0x110000  # as many characters as Unicode has room for
 
 
@@ -103,9 +105,10 @@ class AnswerTable:
         return 2 * shared / np.maximum(totals, 1)
 
     def _add(self, answers: Iterable[str]) -> None:
-        for answer in dict.fromkeys(answers):
-            if answer not in self._numbers:
-                self._numbers[answer] = self._of_text.setdefault(normalize_answer(answer), len(self._of_text))
+        new = [answer for answer in dict.fromkeys(answers) if answer not in self._numbers]
+        normalized = chain.from_iterable(spread(_normalize, in_parts(new, _TO_NORMALIZE)))
+        for answer, text in zip(new, normalized, strict=True):
+            self._numbers[answer] = self._of_text.setdefault(text, len(self._of_text))
         texts = list(islice(self._of_text, len(self.texts), None))
         characters, starts = _as_sets([text.replace(" ", "") for text in texts])
         self.texts += texts
@@ -141,6 +144,10 @@ def pairwise_f1(first: Sequence[str], second: Sequence[str]) -> Floats:
         raise ValueError(f"pairs need two answers each; there are {len(first)} and {len(second)}")
     table = AnswerTable(chain(first, second))
     return table.f1(table.numbers(first), table.numbers(second))
+
+
+def _normalize(answers: Sequence[str]) -> list[str]:
+    return list(map(normalize_answer, answers))
 
 
 def _as_sets(texts: Sequence[str]) -> tuple[Integers, Integers]:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from pools import pool_of
 
-from kqa_lightning.ensemble import candidates
+from kqa_lightning.ensemble import reading
 from kqa_lightning.ensemble.candidates import read_pool
 from kqa_lightning.errors import KQAError
 
@@ -56,7 +56,7 @@ def test_files_that_answer_different_questions(tmp_path: Path) -> None:
 def test_long_files_are_read_beside_each_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     paths = {name: write(tmp_path / f"{name}.jsonl", {"1": [name, "나"], "2": ["다"]}) for name in ("a", "b", "c")}
     wanted = read_pool(paths)
-    monkeypatch.setattr(candidates, "_LONG", 0)
+    monkeypatch.setattr(reading, "_LONG", 0)
     found = read_pool(paths)
     assert (found.models, found.questions, found.answers) == (wanted.models, wanted.questions, wanted.answers)
     assert read_pool(paths, own=True).answers == ["a", "b", "c", "다", "다", "다"]

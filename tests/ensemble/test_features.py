@@ -65,11 +65,13 @@ def test_agreement_with_single_answers_is_a_sum_of_f1() -> None:
         assert not text or found["votes"][place] == len(count_votes(answers)[text])
 
 
-def test_text_features() -> None:
+def test_text_features(monkeypatch: pytest.MonkeyPatch) -> None:
     answers = ["1,200억원", "3.5%", "12월 3일", "25 명", "김철수 대표"]
     pool = single({str(number): [answer] for number, answer in enumerate(answers)})
     hypotheses = Hypotheses(pool)
     found = columns(text_features(hypotheses, np.arange(len(hypotheses))))
+    monkeypatch.setattr(features, "_FORMS_AT_ONCE", 2)
+    np.testing.assert_array_equal(text_features(hypotheses, np.arange(5))[1], np.stack(list(found.values()), axis=1))
     assert found["characters"] == [6, 2, 5, 3, 5] and found["words"] == [1, 1, 2, 2, 2]
     assert found["characters, lead"] == pytest.approx([1.8, -2.2, 0.8, -1.2, 0.8])
     assert found["digits"] == [4, 2, 3, 2, 0]

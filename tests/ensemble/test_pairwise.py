@@ -92,3 +92,12 @@ def test_nothing_to_compare() -> None:
 def test_lists_of_different_length_are_no_pairs() -> None:
     with pytest.raises(ValueError, match="there are 1 and 2"):
         pairwise_f1(["가"], ["가", "나"])
+
+
+def test_many_answers_are_numbered_in_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [f"'{number}'명" for number in range(20)] + [f"{number} 명" for number in range(20)]
+    whole = AnswerTable(answers)
+    monkeypatch.setattr(pairwise, "_TO_NORMALIZE", 7)
+    parts = AnswerTable(answers)
+    assert parts.texts == whole.texts
+    assert parts.numbers(answers).tolist() == whole.numbers(answers).tolist() == [*range(20), *range(20)]
