@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import torch
-from benchmarks import answering, answering_ways, benchmark_data, training, training_ways
+from benchmarks import answering, answering_ways, benchmark_data, profile_training, training, training_ways
 from benchmarks.benchmark_data import choose_articles, write_rows
 from benchmarks.workers import WayFailed, Worker, run
 from script_options import run_script
@@ -55,6 +55,19 @@ def test_what_cannot_be_measured_is_refused_at_once(
     assert run_script(main, options) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line
+
+
+def test_a_profile_tells_kinds_of_operations_apart(capsys: pytest.CaptureFixture[str]) -> None:
+    found = profile_training.shares([("aten::mm", 3.0), ("aten::mul_", 2.0), ("aten::view", 4.0), ("autograd::mm", 1)])
+    rest, mixed = profile_training.REST, "norms, gates, positions, sums, copies"
+    assert {kind: share for kind, share in found.items() if share} == {"matrix products": 0.3, mixed: 0.2, rest: 0.5}
+    assert run_script(profile_training.main, ("--bases", "tiny-nous", "--articles", "1")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["tiny-nous,", "shared", "tiny-nous,", "separate"]
+    for column in (-4, -2):  # a figure and its sign
+        assert sum(int(line.split()[column]) for line in lines[1:-1]) == pytest.approx(100, abs=3)
+    shared, separate = (int(word) for word in lines[-1].split()[-2:])
+    assert 0 < shared < separate
 
 
 def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:

@@ -1,0 +1,114 @@
+"""Say where the time of a training step goes: forward and backward, by kinds of operations.
+
+    python scripts/benchmarks/profile_training.py --korquad KorQuAD_v1.0_dev.json --bases tiny-nous tiny-gemma2
+
+One article with its questions a batch (``shared``), and these questions in rows of their own (``separate``), as the
+training benchmark has them; PyTorch's profiler adds up the processor's time of each operation by itself.
+"""
+
+import argparse
+import sys
+import tempfile
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+import torch
+from benchmarks.benchmark_data import choose_articles, write_rows
+from benchmarks.options import count
+from benchmarks.training import LONGEST
+from benchmarks.training_ways import Job
+from script_options import ScriptParser, run_script
+from torch.profiler import ProfilerActivity, profile
+
+from kqa_lightning.assets import TINY_BASES
+from kqa_lightning.data.packing import PackedBatch, pack
+from kqa_lightning.ensemble.text_tables import format_table
+from kqa_lightning.model.loss import token_losses
+
+WAYS = ("shared", "separate")
+# The beginnings of operations' names; what none of them knows are calls, views, allocation and the like.
+KINDS = {
+    "matrix products": ("aten::mm", "aten::bmm", "aten::addmm", "aten::baddbmm"),
+    "attention": ("aten::_scaled_dot_product", "_Blockwise", "aten::exp2", "aten::sigmoid"),
+    "weights out of their 4 bits": ("bitsandbytes::",),
+    "norms, gates, positions, sums, copies": (
+        *("aten::add", "aten::sub", "aten::mul", "aten::div", "aten::neg", "aten::pow", "aten::rsqrt", "aten::sum"),
+        *("aten::mean", "aten::silu", "aten::gelu", "aten::tanh", "aten::cos", "aten::sin", "aten::_log_softmax"),
+        *("aten::copy_", "aten::_to_copy", "aten::cat", "aten::fill_", "aten::zero", "aten::index", "aten::embedding"),
+        *("aten::where", "aten::masked_fill", "aten::eq", "aten::ge", "aten::le", "aten::bitwise", "aten::logical"),
+    ),
+}
+REST = "calls, views, memory"
+
+
+def make_parser() -> ScriptParser:
+    """The options of the script."""
+    parser = ScriptParser("Say where the time of a training step goes.")
+    parser.add_argument("--korquad", metavar="FILE", help="KorQuAD's development set; without it the sample")
+    parser.add_argument("--bases", nargs="+", choices=TINY_BASES, default=list(TINY_BASES))
+    parser.add_argument("--articles", type=count, default=4, help="how many, one after the other")
+    parser.add_argument("--threads", type=count, default=1, help="of the processor")
+    return parser
+
+
+def shares(times: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Of operations and the time of each, the share of each kind, from 0 to 1."""
+    found = dict.fromkeys([*KINDS, REST], 0.0)
+    for name, time in times:
+        # What autograd calls an operation's backward pass is the sum of operations that are listed too.
+        own = not name.startswith("autograd::")
+        kind = next((kind for kind, names in KINDS.items() if own and name.startswith(names)), REST)
+        found[kind] += time
+    total = sum(found.values()) or 1.0
+    return {kind: time / total for kind, time in found.items()}
+
+
+def profiled(job: Job, way: str) -> tuple[dict[str, float], float]:
+    """The shares of a training that is not its first step, and the milliseconds of the processor an answer."""
+    data = job.data(way == "shared")
+    data.setup("fit")
+    articles = list(data.articles["train"])
+    per_batch = 1 if way == "shared" else job.rows_per_step
+    batches = [pack(articles[at : at + per_batch], data.encoder.pad_id) for at in range(0, len(articles), per_batch)]
+    module = job.module()
+    module.configure_model()
+    model = module.model
+    assert model is not None
+    model.train()
+
+    def step(batch: PackedBatch) -> None:
+        token_losses(model, batch).sum().backward()
+        model.zero_grad()
+
+    step(batches[0])
+    with profile(activities=[ProfilerActivity.CPU]) as profiler:
+        for batch in batches:
+            step(batch)
+    times = [(event.key, event.self_cpu_time_total) for event in profiler.key_averages()]
+    answers = sum(len(batch.answer_lengths) for batch in batches)
+    return shares(times), sum(time for _, time in times) / 1000 / answers
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Profile each base in both ways, and print the table."""
+    options: argparse.Namespace = make_parser().parse(arguments)
+    torch.set_num_threads(options.threads)
+    rows = choose_articles(options.korquad or "sample", options.articles, seed=0, longest=LONGEST)
+    questions = len(rows) // options.articles
+    with tempfile.TemporaryDirectory() as folder:
+        table = Path(folder) / "train.jsonl"
+        write_rows(table, rows)
+        columns: dict[str, tuple[dict[str, float], float]] = {}
+        for base in options.bases:
+            job = Job(base, base.removeprefix("tiny-"), str(table), str(table), questions, 1, 1, options.threads)
+            columns |= {f"{base}, {way}": profiled(job, way) for way in WAYS}
+    lines = [["", *columns]]
+    lines += [[kind, *(f"{100 * found[kind]:.0f} %" for found, _ in columns.values())] for kind in [*KINDS, REST]]
+    lines.append(["milliseconds an answer", *(f"{time:.0f}" for _, time in columns.values())])
+    print(format_table(lines))
+
+
+if __name__ == "__main__":
+    sys.exit(run_script(main, None))
