@@ -150,7 +150,9 @@ class RunCheckpoint(Callback):
             write_adapter(trainer, pl_module)
             self._adapter_is_best = True
         in_training = trainer.state.fn == TrainerFn.FITTING
-        if was_due and not (in_training and trainer.is_last_batch):  # an epoch's end is still to come
+        ends_epoch = in_training and trainer.is_last_batch  # that is still to come
+        # After a signal last.ckpt stays what the run goes on from, with this validation where one is due.
+        if was_due and not ends_epoch and not trainer.stopped_early:
             self._save_last(trainer)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
