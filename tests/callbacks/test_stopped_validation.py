@@ -57,12 +57,13 @@ def assert_never_stopped(runs: SmallRuns, folder: Path, fitted: Path) -> None:
     assert (folder / ADAPTER).read_bytes() == (fitted / ADAPTER).read_bytes()
 
 
-@pytest.mark.parametrize("step", [2, 3])  # before step 3 nobody had thought of a validation, after it one is due
+@pytest.mark.parametrize("step", [2, 6])  # after step 6 a validation is due
 def test_the_run_that_goes_on_was_never_stopped(runs: SmallRuns, fitted: Path, step: int) -> None:
     folder = runs.folder / f"never-stopped-{step}"
     assert runs("fit", folder.name, *LIKE_FITTED, *NEVER, trouble(step, "SIGTERM")) == 143
     assert load(folder / BEST)["global_step"] == step
-    assert not (folder / KEPT).exists()
+    assert load(folder / LAST)["validation_due"] is (step == 6)
+    assert (folder / KEPT).exists() is (step == 6)
     assert_never_stopped(runs, folder, fitted)
 
 
