@@ -147,6 +147,8 @@ class RunCheckpoint(Callback):
             if trainer.stopped_early and trainer.is_global_zero:
                 trainer.folder.keep_best()
             trainer.save_checkpoint(trainer.folder.best)
+            if not trainer.stopped_early and trainer.is_global_zero:
+                trainer.folder.best_before_stop.unlink(missing_ok=True)
             write_adapter(trainer, pl_module)
             self._adapter_is_best = True
         in_training = trainer.state.fn == TrainerFn.FITTING
@@ -162,18 +164,23 @@ class RunCheckpoint(Callback):
 
     def teardown(self, trainer: Trainer, pl_module: LightningModule, stage: str) -> None:
         """At the end of the run, make sure that all of its three products are there."""
-        self._complete(trainer, pl_module)
+        if self._fitting and isinstance(trainer, KQATrainer) and not self._is_to_validate(trainer):
+            self._begin(trainer)  # where there was nothing left to do
+            if not trainer.stopped_early and trainer.is_global_zero:
+                trainer.folder.undo_stop()
+            self._complete(trainer, pl_module)
 
     def on_exception(self, trainer: Trainer, pl_module: LightningModule, exception: BaseException) -> None:
         """The same where a signal ends it, once there is something."""
-        if isinstance(exception, SIGTERMException) and isinstance(trainer, KQATrainer) and trainer.begun:
+        is_stop = self._fitting and isinstance(exception, SIGTERMException)
+        if is_stop and isinstance(trainer, KQATrainer) and trainer.begun and not self._is_to_validate(trainer):
             self._complete(trainer, pl_module)
 
-    def _complete(self, trainer: Trainer, pl_module: LightningModule) -> None:
-        if not self._fitting or not isinstance(trainer, KQATrainer):
-            return
-        if trainer.enable_validation and trainer.validated_step != trainer.global_step:
-            return  # the run's last validation is still to come
+    def _is_to_validate(self, trainer: KQATrainer) -> bool:
+        """Whether the run's last validation is still to come."""
+        return trainer.enable_validation and trainer.validated_step != trainer.global_step
+
+    def _complete(self, trainer: KQATrainer, pl_module: LightningModule) -> None:
         assert isinstance(pl_module, KQAModule)
         folder = trainer.folder
         # What is missing the first process says: another could see a file that is being written.
@@ -230,8 +237,6 @@ class RunCheckpoint(Callback):
             folder.take()
             if not self._continues and (moved := folder.set_aside()):
                 say(f"an earlier run in {folder.root} was moved to {moved}")
-            if self._continues:
-                folder.undo_stop()
         trainer.begun = True
         trainer.strategy.barrier("an earlier run is set aside")
         self.best_score = folder.best_score(self._score_before) if self._continues else None

@@ -35,7 +35,6 @@ class SignalExit(Callback):
         self._requeue_signal: int | None = None
         self._step = 0
         self._amid_step = False  # micro-batches of an optimizer step are done, and it is not
-        self._is_told_twice = False
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Listen once there is something to save."""
@@ -65,8 +64,9 @@ class SignalExit(Callback):
     def on_validation_batch_end(self, trainer: Trainer, pl_module: LightningModule, *args: Any, **kwargs: Any) -> None:
         """Stop a validation in all processes after the same batch; that of a training only at the second signal."""
         assert isinstance(trainer, KQATrainer)
-        number, is_told_twice = largest(trainer, trainer.signalled or heard(), int(self._is_told_twice))
-        if is_told_twice or trainer.sanity_checking or not trainer.in_fit or number == self._requeue_signal:
+        number, told_twice = largest(trainer, trainer.signalled or heard(), int(trainer.is_told_twice))
+        trainer.is_told_twice = bool(told_twice)
+        if told_twice or trainer.sanity_checking or not trainer.in_fit or number == self._requeue_signal:
             _stop_for(trainer, number)
 
     def on_validation_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
@@ -108,6 +108,8 @@ class SignalExit(Callback):
         for number in (signal.SIGTERM, signal.SIGINT, self._requeue_signal):
             if number is not None:
                 signal.signal(number, self._note)
+        if trainer.heard_sigterm and not trainer.signalled:
+            self._note(signal.SIGTERM, None)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
         trainer = self._trainer
@@ -118,10 +120,12 @@ class SignalExit(Callback):
                 signal.default_int_handler(number, frame)
             say(f"stopping after this {_piece(trainer)}; once more stops at once")
             signal.signal(signal.SIGINT, signal.default_int_handler)
-        if not trainer.signalled:
+        if trainer.signalled:
+            trainer.is_told_twice = trainer.is_told_twice or trainer.validating
+        else:
             tell_companions(number)
-        elif trainer.validating:
-            self._is_told_twice = True
+            if number == signal.SIGTERM and trainer.in_fit and trainer.validating:
+                say("stopping after this validation; once more stops after its batch")
         trainer.signalled = trainer.signalled or number
 
 

@@ -85,7 +85,7 @@ def check_settings(trainer: KQATrainer, path: Path, own: Mapping[str, Mapping[st
         )
     checkpoint = read_checkpoint(path, mmap=True)
     changes = check_options(checkpoint, own[SETTINGS], str(path))
-    check_contents(checkpoint, own[CONTENTS], str(path))
+    check_contents(checkpoint, own[CONTENTS], str(path), own[SETTINGS])
     return changes
 
 
@@ -117,20 +117,27 @@ def check_options(checkpoint: Mapping[str, Any], options: Mapping[str, str], nam
     return [told[option] for option in may]
 
 
-def check_contents(checkpoint: Mapping[str, Any], contents: Mapping[str, str], name: str) -> None:
+def check_contents(
+    checkpoint: Mapping[str, Any], contents: Mapping[str, str], name: str, options: Mapping[str, str] | None = None
+) -> None:
     """Refuse to go on with other questions or another base than the checkpoint's.
 
     Args:
         checkpoint: The run goes on from it.
         contents: Of the run that goes on, or some of them.
         name: The checkpoint's, for the error.
+        options: Of the run that goes on, as `options_of`; another base reads the same questions as other tokens.
 
     Raises:
         KQAError: with both hashes of each that differs.
     """
     before = checkpoint.get(CONTENTS) or {}
     changed = [one for one in contents if before.get(one, contents[one]) != contents[one]]
-    _refuse([f"{one} {contents[one]} (it was {before[one]})" for one in changed], name)
+    differences = [f"{one} {contents[one]} (it was {before[one]})" for one in changed]
+    base, base_before = ((given or {}).get(_BASE) for given in (options, checkpoint.get(SETTINGS)))
+    if differences and base and base_before and base != base_before:
+        differences.insert(0, f"--{_BASE} {base} (it was {base_before})")
+    _refuse(differences, name)
 
 
 def _table_contents(trainer: KQATrainer) -> dict[str, str]:

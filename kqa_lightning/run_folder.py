@@ -178,32 +178,41 @@ class RunFolder:
 
         Args:
             otherwise: The one to beat where best.ckpt is damaged or gone: adapter/ still holds the weights that had it.
+                Or where it is of a validation that only a signal brought about: that the run knows nothing of.
         """
         if otherwise is None and not self.best.is_file():
             return None
         try:
-            return read_checkpoint(self.best, mmap=True)["best_score"]
+            best = read_checkpoint(self.best, mmap=True)
+            if not best.get(OF_A_STOP):
+                return best["best_score"]
+            if not self.best_before_stop.is_file():
+                return otherwise
+            return read_checkpoint(self.best_before_stop, mmap=True)["best_score"]
         except KQAError:
             say(f"{self.best} cannot be read: a validation with a higher score than any before writes a new one")
             return otherwise
 
     def keep_best(self) -> None:
-        """Keep the best checkpoint beside the one that takes its place and is of a validation without a schedule."""
-        if self.best.is_file():
+        """Keep the best checkpoint, for the run that goes on, from one that is about to take its place for a while."""
+        if self.best.is_file() and not self._best_is_of_a_stop():
             with written_whole(self.best_before_stop) as scratch:
                 shutil.copyfile(self.best, scratch)
 
     def undo_stop(self) -> None:
-        """Have the best checkpoint again that was the best before a signal brought about one more validation."""
-        if self.best_before_stop.is_file():
+        """Have the best checkpoint of the run that nobody stopped, once that has ended."""
+        if not self._best_is_of_a_stop():
+            self.best_before_stop.unlink(missing_ok=True)
+        elif self.best_before_stop.is_file():
             self.best_before_stop.replace(self.best)
-            return
-        try:
-            is_of_a_stop = read_checkpoint(self.best, mmap=True).get(OF_A_STOP)
-        except KQAError:  # damaged, or there is none
-            return
-        if is_of_a_stop:
+        else:
             self.best.unlink()
+
+    def _best_is_of_a_stop(self) -> bool:
+        try:
+            return bool(read_checkpoint(self.best, mmap=True).get(OF_A_STOP))
+        except KQAError:  # damaged, or there is none
+            return False
 
     def best_is_lost(self) -> bool:
         """Whether there is a best.ckpt that cannot be read, or last.ckpt has the score of one that is gone."""

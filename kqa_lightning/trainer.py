@@ -42,6 +42,7 @@ class KQATrainer(Trainer):
         self.going_on_from: Path | None = None  # the checkpoint of this fit; None where it begins anew
         self.begun = False  # whether this fit has passed all checks and writes to its folder
         self.signalled = 0  # SIGINT, SIGTERM or a scheduler's signal that came to this process; 0 for none
+        self.is_told_twice = False  # a second signal came to this process while it validated
         self.stop_signal = 0  # the one that the run stops for, in all its processes
         self.stopped_early = False  # this fit has been stopped by a signal, and only its last validation is to come
         self.queued_again = False  # the scheduler takes the machine away now, and has the run go on later
@@ -56,6 +57,11 @@ class KQATrainer(Trainer):
         them communicate whenever a signal comes, which another may do at the same time about something else.
         """
         return self.stop_signal != 0
+
+    @property
+    def heard_sigterm(self) -> bool:
+        """Whether Lightning's own handler had a SIGTERM, which it has until SignalExit puts its own there."""
+        return super().received_sigterm
 
     def fit(  # type: ignore[override]
         self,
@@ -189,7 +195,8 @@ class KQATrainer(Trainer):
         Raises:
             SIGTERMException: there is nothing to validate, or no time for it.
         """
-        if not self.enable_validation or self.queued_again or not self.begun or not self.global_step:
+        cannot_wait = self.queued_again or self.is_told_twice
+        if not self.enable_validation or cannot_wait or not self.begun or not self.global_step:
             raise SIGTERMException
         if self.validated_step != self.global_step:
             say(f"{self.folder.last} is written; validating what was trained (one more signal ends that)")

@@ -32,9 +32,10 @@ def choose_attention(
 
     Raises:
         KQAError: what is asked for is unknown, or gives wrong results with this architecture; or the architecture
-            would let a question see those before it, whatever its attention.
+            would let a question see those before it, whatever its attention, or has no positions of its own.
     """
     _refuse_states(config)
+    _refuse_changing_positions(config)
     soft_capped = config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
     if soft_capped and precision == "fp16":
         raise KQAError(
@@ -61,6 +62,16 @@ def choose_attention(
     raise KQAError(
         f"--model.attn_implementation {attn_implementation} is not supported; use {', '.join(get_args(Attention))}"
     )
+
+
+def _refuse_changing_positions(config: PreTrainedConfig) -> None:
+    """Refuse positions that are turned by other angles once a longer text stands in the batch."""
+    rope = getattr(config, "rope_parameters", None) or {}
+    if rope.get("rope_type") == "dynamic":
+        raise KQAError(
+            f"--model.base_model: {config.model_type} has rotary embeddings of the type dynamic, whose angles depend on"
+            " the longest text computed so far, so that no article could be computed once; take a base with another"
+        )
 
 
 def _refuse_states(config: PreTrainedConfig) -> None:

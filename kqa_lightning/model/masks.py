@@ -61,7 +61,7 @@ def attention_mask(
     layer_types = set(getattr(config, "layer_types", None) or ())
     if "sliding_attention" in layer_types:
         return {kind: mask(window if kind == "sliding_attention" else None) for kind in layer_types}
-    return mask(window)
+    return mask(None if layer_types else window)  # a window that no layer has is none
 
 
 def _rule(

@@ -1,5 +1,6 @@
 """A fit that a signal stops ends with a validation, which the run that goes on knows nothing of."""
 
+import shutil
 import signal
 import sys
 import time
@@ -80,6 +81,36 @@ def test_the_best_before_is_the_best_again(runs: SmallRuns, fitted: Path, tmp_pa
     if go_on_from == "best":
         (folder / LAST).write_bytes((folder / BEST).read_bytes())
     assert_never_stopped(runs, folder, fitted)
+
+
+def test_the_best_of_a_stop_stays_until_there_is_another(runs: SmallRuns) -> None:
+    """Whoever ends the run that goes on before its first validation still has a best checkpoint, and its adapter."""
+    folder = runs.folder / "stays"
+    assert runs("fit", folder.name, *LIKE_FITTED, *NEVER, trouble(1, "SIGTERM")) == 143
+    process = runs.fork("fit", folder.name, *LIKE_FITTED, trouble(2, "killed"), "--ckpt_path", "last")
+    process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    best, adapter = load(folder / BEST), load_file(folder / ADAPTER)
+    assert best["global_step"] == 1
+    assert all(best["state_dict"][in_checkpoint(name)].equal(tensor) for name, tensor in adapter.items())
+
+
+def test_a_finished_run_gone_on_with_without_validation_ends_well(
+    runs: SmallRuns, fitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(fitted, folder := runs.folder / "nothing-left")
+    options = ("--trainer.max_epochs", "2", "--trainer.val_check_interval", "3", "--trainer.limit_val_batches", "0")
+    assert runs("fit", folder.name, *options, "--ckpt_path", "last") == 0
+    assert "best val/char_f1" in capsys.readouterr().err
+    assert (folder / ADAPTER).read_bytes() == (fitted / ADAPTER).read_bytes()
+
+
+def test_a_sigterm_that_only_lightning_hears_counts(runs: SmallRuns) -> None:
+    """Its handler comes before ours."""
+    folder = runs.folder / "early"
+    early = "--trainer.callbacks+={class_path: troubled.Early}"
+    assert runs("fit", folder.name, *LATE, early) == 143
+    assert load(folder / LAST)["global_step"] == 1
 
 
 def test_a_validation_under_way_is_finished(

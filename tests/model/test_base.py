@@ -174,6 +174,13 @@ def test_weights_that_are_not_there_are_reported(tmp_path: Path) -> None:
         load_base_model(str(folder), precision="fp32")
 
 
+def test_positions_that_change_with_the_batch_are_refused() -> None:
+    rope = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
+    with pytest.raises(KQAError, match="llama has rotary embeddings of the type dynamic"):
+        choose_attention(LlamaConfig(rope_parameters=rope), None, "bf16")
+    assert choose_attention(LlamaConfig(), None, "bf16") == "packed_sdpa"
+
+
 def test_weights_that_lack_tensors_are_refused(tmp_path: Path) -> None:
     folder = save_base("llama", tmp_path / "base")
     weights = load_file(folder / "model.safetensors")

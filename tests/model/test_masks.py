@@ -3,7 +3,7 @@ from itertools import product
 import pytest
 import torch
 from torch.nn.attention.flex_attention import BlockMask
-from transformers import Gemma2Config, LlamaConfig, MistralConfig, PreTrainedConfig
+from transformers import Gemma2Config, LlamaConfig, MistralConfig, PreTrainedConfig, Qwen2Config
 
 from kqa_lightning.model.masks import Mask, attention_mask
 
@@ -30,7 +30,15 @@ def make(config: PreTrainedConfig, dtype: torch.dtype = torch.float32) -> torch.
     return attention_mask(config, torch.tensor(SEGMENTS), torch.tensor(POSITIONS), dtype)
 
 
-@pytest.mark.parametrize(("config", "window"), [(LlamaConfig(), None), (MistralConfig(sliding_window=3), 3)])
+@pytest.mark.parametrize(
+    ("config", "window"),
+    [
+        (LlamaConfig(), None),
+        (MistralConfig(sliding_window=3), 3),
+        (Gemma2Config(num_hidden_layers=2, sliding_window=3, layer_types=["full_attention"] * 2), None),
+        (Qwen2Config(num_hidden_layers=2, use_sliding_window=True, sliding_window=3, max_window_layers=28), None),
+    ],
+)
 def test_one_mask_for_one_kind_of_layer(config: PreTrainedConfig, window: int | None) -> None:
     mask = make(config)
     assert isinstance(mask, torch.Tensor)
