@@ -34,13 +34,9 @@ def sample() -> Rows:
     return [(text, [Question(0, row["question"]) for row in group][:3]) for text, group in rows][:ARTICLES]
 
 
-CASES = (
-    *(("gemma2", "nf4", "korquad"), ("gemma2", "none", "sample")),
-    *(("nous", "none", "korquad"), ("nous", "nf4", "sample")),
-)
-
-
-@pytest.mark.parametrize(("family", "quantization", "source"), CASES)
+@pytest.mark.parametrize("source", ["korquad", "sample"])
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
+@pytest.mark.parametrize("family", sorted(PROMPTS))
 def test_answers_to_real_questions_equal_generate_on_one_unpadded_row(
     family: str, quantization: str, source: str, tiny_bases: dict[str, Path], request: pytest.FixtureRequest
 ) -> None:
