@@ -9,7 +9,7 @@ from transformers import DynamicCache
 from kqa_lightning.model.forward import QUESTION, Forward, padded
 from kqa_lightning.model.groups import Row
 from kqa_lightning.model.prefix import ComputedPrefixes, Layers
-from kqa_lightning.model.questions import ComputedQuestions
+from kqa_lightning.model.question_rows import ComputedQuestions
 from kqa_lightning.model.shared_attention import SharedArticles
 
 

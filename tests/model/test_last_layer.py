@@ -87,7 +87,7 @@ def test_of_an_article_that_is_read_the_last_layer_keeps_keys_and_values_alone(
     whole, last = columns_of(model, "mlp")
     found = [[[one.token_ids for one in found] for found in article] for article in generator.generate_all(ARTICLES)]
     assert max(whole) == 40
-    assert set(last) == {1}
+    assert max(last) == max(len(article.questions) for article in ARTICLES)  # the last column of each question
     assert found == expected
     monkeypatch.setattr(forward, "can_narrow", lambda model: False)
     assert expected == [

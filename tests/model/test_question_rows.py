@@ -5,7 +5,7 @@ from answer_cases import ARTICLES, generated, generator
 from peft import PeftModel
 
 from kqa_lightning.data.encoding import EncodedArticle, EncodedQuestion
-from kqa_lightning.model import forward, questions
+from kqa_lightning.model import forward, question_rows
 from kqa_lightning.model.answering import Decoding
 
 
@@ -36,14 +36,14 @@ def test_rows_of_any_number_of_questions_give_the_same_answers(
     model: PeftModel, monkeypatch: pytest.MonkeyPatch, in_a_row: int, columns_at_once: int
 ) -> None:
     expected = [[generated(model, article, question) for question in article.questions] for article in ARTICLES]
-    monkeypatch.setattr(questions, "_IN_A_ROW", in_a_row)
+    monkeypatch.setattr(question_rows, "_IN_A_ROW", in_a_row)
     monkeypatch.setattr(forward, "_CPU_COLUMNS", columns_at_once)
     found = generator(model).generate_all(ARTICLES)
     assert [[answer.token_ids for (answer,) in article] for article in found] == expected
 
 
 def test_no_row_has_more_questions_than_pay(model: PeftModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(questions, "_IN_A_ROW", 20)
+    monkeypatch.setattr(question_rows, "_IN_A_ROW", 20)
     (_, *asked) = rows_and_columns(model, lambda: generator(model).generate_all(ARTICLES[4:5]))
     assert sum(rows for rows, _ in asked) > 1
     assert all(columns <= 20 for _, columns in asked)
