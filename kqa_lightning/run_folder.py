@@ -211,8 +211,8 @@ class RunFolder:
     def _best_is_of_a_stop(self) -> bool:
         try:
             return bool(read_checkpoint(self.best, mmap=True).get(OF_A_STOP))
-        except KQAError:  # damaged, or there is none
-            return False
+        except KQAError:  # damaged, or there is none: what was kept is whole
+            return self.best_before_stop.is_file()
 
     def best_is_lost(self) -> bool:
         """Whether there is a best.ckpt that cannot be read, or last.ckpt has the score of one that is gone."""

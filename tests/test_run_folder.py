@@ -10,6 +10,9 @@ from kqa_lightning.answer_journal import AnswerJournal
 from kqa_lightning.errors import KQAError
 from kqa_lightning.run_folder import RunFolder
 
+PARTS = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step", "train_loader", "random_state")
+CHECKPOINT = dict.fromkeys(PARTS) | {"state_dict": {}}
+
 
 def test_names_mean_the_files_of_the_folder(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path)
@@ -61,16 +64,14 @@ def test_what_a_predict_is_writing_to_is_not_set_aside(tmp_path: Path, monkeypat
 
 
 def test_a_best_checkpoint_is_lost_where_it_is_damaged_or_only_its_score_is_left(tmp_path: Path) -> None:
-    parts = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step", "train_loader", "random_state")
-    checkpoint = dict.fromkeys(parts) | {"state_dict": {}}
     folder = RunFolder(tmp_path)
     folder.checkpoints.mkdir()
     assert (folder.best_is_lost(), folder.best_score(None)) == (False, None)
-    torch.save(checkpoint | {"best_score": None}, folder.last)  # nothing was validated
+    torch.save(CHECKPOINT | {"best_score": None}, folder.last)  # nothing was validated
     assert not folder.best_is_lost()
-    torch.save(checkpoint | {"best_score": 0.5}, folder.last)
+    torch.save(CHECKPOINT | {"best_score": 0.5}, folder.last)
     assert (folder.best_is_lost(), folder.best_score(0.5)) == (True, 0.5)
-    torch.save(checkpoint | {"best_score": 0.7}, folder.best)
+    torch.save(CHECKPOINT | {"best_score": 0.7}, folder.best)
     assert (folder.best_is_lost(), folder.best_score(0.5)) == (False, 0.7)
     folder.best.write_bytes(folder.best.read_bytes()[:100])
     assert (folder.best_is_lost(), folder.best_score(0.5)) == (True, 0.5)
@@ -120,3 +121,32 @@ def test_all_of_an_earlier_cross_fitting_is_set_aside(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     assert RunFolder(tmp_path).set_aside_folds() == tmp_path / "earlier/1"
     assert set(contents(tmp_path)) == {"fit.yaml", *(f"earlier/1/{name}" for name in earlier)}
+
+
+@pytest.mark.parametrize(
+    ("best", "kept", "score", "left"),
+    [
+        ({"best_score": 0.9, "of_a_stop": True}, 0.5, 0.5, 0.5),
+        ({"best_score": 0.9, "of_a_stop": True}, None, None, None),
+        ({"best_score": 0.9}, None, 0.9, 0.9),
+        ({"best_score": 0.9}, 0.5, 0.9, 0.9),  # killed before the kept one was removed
+        (None, 0.5, None, 0.5),
+        ("damaged", 0.5, None, 0.5),
+        (None, None, None, None),
+    ],
+)
+def test_the_best_of_a_stop_goes_and_the_one_before_comes_back(
+    tmp_path: Path, best: dict | str | None, kept: float | None, score: float | None, left: float | None
+) -> None:
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir()
+    if isinstance(best, dict):
+        torch.save(CHECKPOINT | best, folder.best)
+    elif best is not None:
+        folder.best.write_text(best, encoding="utf-8")
+    if kept is not None:
+        torch.save(CHECKPOINT | {"best_score": kept}, folder.best_before_stop)
+    assert folder.best_score(None) == score
+    folder.undo_stop()
+    assert not folder.best_before_stop.exists()
+    assert (torch.load(folder.best, weights_only=True)["best_score"] if folder.best.exists() else None) == left

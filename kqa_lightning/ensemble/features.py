@@ -99,7 +99,7 @@ def question_features(
         (table.get(pool.questions[place]), [texts[number] for number in numbers[start : start + count]])
         for place, start, count in zip(places.tolist(), starts.tolist(), counts.tolist(), strict=True)
     ]
-    parts = spread(_look_up, [to_look_up[start : start + _AT_ONCE] for start in range(0, len(to_look_up), _AT_ONCE)])
+    parts = spread(_look_up, in_parts(to_look_up, _AT_ONCE))
     kinds = np.repeat(np.concatenate([kinds for kinds, _ in parts]), counts)
     return [*(f"asks {kind}" for kind in KINDS), *CLUES], np.hstack(
         [_IS_KIND[kinds], np.concatenate([clues for _, clues in parts])]

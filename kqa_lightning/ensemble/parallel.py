@@ -32,9 +32,9 @@ def spread(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result
     return list(map(work, parts))
 
 
-def in_parts(texts: Sequence[str], size: int) -> list[Sequence[str]]:
-    """Texts as parts of at most so many."""
-    return [texts[start : start + size] for start in range(0, len(texts), size)]
+def in_parts(items: Sequence[Part], size: int) -> list[Sequence[Part]]:
+    """Items as parts of at most so many."""
+    return [items[start : start + size] for start in range(0, len(items), size)]
 
 
 def _in_processes(work: Callable[[Part], Result], parts: Sequence[Part]) -> list[Result]:
