@@ -25,7 +25,8 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
 
     The language-model head runs on the supervised positions alone (``logits_to_keep``): no tensor of all positions
     times the vocabulary is made, which for 256,000 words is most of the memory and time of a step. So does the last
-    layer, but for its keys and values, where it can.
+    layer, but for its keys and values, where it can. The labels stay here: transformers' ``shift_labels`` gives their
+    sum alone, and an answer's share of a loss, or a gradient in the memory of the logits, needs each.
     """
     supervised = batch.labels != UNSUPERVISED
     dtype = cast(Tensor, model.get_input_embeddings().weight).dtype

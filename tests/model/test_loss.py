@@ -7,7 +7,7 @@ from random_models import LAYERS, PAD, VOCABULARY, random_article, separate
 
 from kqa_lightning.data.encoding import EncodedArticle
 from kqa_lightning.data.packing import pack, split_article
-from kqa_lightning.model.loss import token_losses
+from kqa_lightning.model.loss import UNSUPERVISED, token_losses
 from kqa_lightning.model.masks import attention_mask
 
 MODELS = [
@@ -51,6 +51,32 @@ def test_packed_loss_and_gradients_equal_those_of_separate_rows(
         for tensor, gradient in expected.items():
             assert gradient.norm() > 0
             assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_the_sum_and_its_gradients_are_those_of_shift_labels(make_model: Callable[..., PeftModel], family: str) -> None:
+    """transformers' own loss of the supervised positions, on a whole last layer."""
+    model = make_model(family, attn_implementation="eager")
+    for name, articles in CASES.items():
+        batch = pack(articles, PAD)
+        loss, found = descend(model, [batch], 1)
+        model.zero_grad()
+        supervised = batch.labels != UNSUPERVISED
+        public = model(
+            input_ids=batch.input_ids,
+            attention_mask=attention_mask(model.config, batch.segments, batch.position_ids, torch.float32),
+            position_ids=batch.position_ids,
+            logits_to_keep=supervised,
+            labels=batch.labels,
+            shift_labels=batch.labels[supervised],
+            num_items_in_batch=1,
+        )
+        public.loss.backward()
+        assert public.logits.shape == (supervised.sum(), VOCABULARY), name
+        assert loss == pytest.approx(public.loss.item(), rel=1e-5), name
+        for tensor, parameter in model.named_parameters():
+            if parameter.grad is not None:
+                assert (found[tensor] - parameter.grad).norm() / parameter.grad.norm() < 1e-5, (name, tensor)
 
 
 @pytest.mark.parametrize("family", ["gemma2", "llama"])
