@@ -8,6 +8,7 @@ Every fit is the command itself with the settings as flags; the test questions a
 again, it goes on where it stopped.
 """
 
+import hashlib
 import itertools
 import json
 import shlex
@@ -29,7 +30,7 @@ from kqa_lightning.run_folder import RunFolder
 
 CONFIGS = ("tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml")
 GRID = ("model.learning_rate=1.0e-3,2.0e-3,4.0e-3", "trainer.max_epochs=1,2")
-Scores = dict[str, float]  # {a fit: its highest val/char_f1, from 0 to 1}
+Scores = dict[str, dict[str, float | str]]  # {a fit: {"char_f1": 0 to 1, "config": checksum of its configuration}}
 
 
 class Setting(NamedTuple):
@@ -100,13 +101,18 @@ def fit(config: str, setting: Setting, seed: int, root: Path) -> float:
 
 
 def sweep(configs: Sequence[str], settings: Sequence[Setting], seeds: Sequence[int], output: Path) -> Scores:
-    """Fine-tune with every setting and seed that ``output/scores.json`` does not have yet."""
+    """Fine-tune with every setting and seed whose score, with the configuration as it is, ``output`` does not have."""
     known = output / "scores.json"
-    scores: Scores = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
+    try:
+        scores: Scores = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
+    except ValueError as error:
+        raise KQAError(f"{known} is damaged ({error}): remove it, and what has been fitted is scored again") from error
     for seed, config, setting in itertools.product(seeds, configs, settings):
-        name = run_name(config, setting, seed)
-        if name not in scores:
-            scores[name] = fit(config, setting, seed, output / name)
+        name, content = run_name(config, setting, seed), Path(find_config(config)).read_bytes()
+        checksum = hashlib.sha256(content).hexdigest()
+        if scores.get(name, {}).get("config") != checksum:
+            # Where the configuration became another, fit refuses to go on with the run of the earlier one.
+            scores[name] = {"char_f1": fit(config, setting, seed, output / name), "config": checksum}
             with written_whole(known) as scratch:
                 scratch.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
     return scores
@@ -125,11 +131,13 @@ def show(configs: Sequence[str], settings: Sequence[Setting], seeds: Sequence[in
     columns: list[list[str]] = []
     for config in configs:
         own = yaml.safe_load(Path(find_config(config)).read_text(encoding="utf-8-sig"))
-        found = [[100 * scores[run_name(config, setting, seed)] for seed in seeds] for setting in settings]
+        found = [
+            [100 * float(scores[run_name(config, setting, seed)]["char_f1"]) for seed in seeds] for setting in settings
+        ]
         highest = max(map(mean, found))
-        cells = [Path(config).stem]
+        cells = [f"{Path(config).stem}  "]
         for setting, values in zip(settings, found, strict=True):
-            cell = f"{mean(values):.2f}" + (f" ± {stdev(values):.2f}" if len(values) > 1 else "")
+            cell = f"{mean(values):5.2f}" + (f" ± {stdev(values):5.2f}" if len(values) > 1 else "")
             cell = f"[{cell}]" if setting.is_of(own) else f" {cell} "
             cells.append(cell + ("*" if mean(values) == highest else " "))
         columns.append(cells)
@@ -149,13 +157,13 @@ def main(given: Sequence[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, default=Path("runs/sweep"), help="folder for the runs and scores.json")
     options = parser.parse(given)
     settings = parse_grid(options.grid)
-    for config in options.configs:
+    configs, seeds = list(dict.fromkeys(options.configs)), list(dict.fromkeys(options.seeds))
+    for config in configs:
         find_config(config)
-    for seed in options.seeds:
-        if seed < 0:
-            raise KQAError(f"--seeds {seed}: at least 0 is needed")
-    scores = sweep(options.configs, settings, options.seeds, options.output)
-    print(f"\n{show(options.configs, settings, options.seeds, scores)}")
+    if min(seeds) < 0:
+        raise KQAError(f"--seeds {min(seeds)}: at least 0 is needed")
+    scores = sweep(configs, settings, seeds, options.output)
+    print(f"\n{show(configs, settings, seeds, scores)}")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,101 @@
+"""The sweep: real fits over a small grid, and the table of given scores."""
+
+import json
+from pathlib import Path
+
+import pytest
+import sweep
+import yaml
+from script_options import run_script
+from small_runs import SmallRuns
+
+from kqa_lightning.config_files import find_config
+from kqa_lightning.run_folder import RunFolder
+
+GRID = ["model.learning_rate=1.0e-3,4.0e-2", "trainer.max_epochs=1"]
+
+
+@pytest.fixture
+def config(runs: SmallRuns, tmp_path: Path) -> Path:
+    """tiny-nous.yaml on small tables, its test table one that is not there."""
+    content = yaml.safe_load(Path(find_config("tiny-nous.yaml")).read_text(encoding="utf-8"))
+    content["model"] |= {"max_new_tokens": 4, "learning_rate": "0.04"}
+    content["data"] |= {f"{part}_path": str(runs.tables[part]) for part in ("train", "val")}
+    content["data"]["test_path"] = str(tmp_path / "nobody-has-read-it.csv")
+    path = tmp_path / "small.yaml"
+    path.write_text(yaml.safe_dump(content, allow_unicode=True), encoding="utf-8")
+    return path
+
+
+def test_every_setting_is_fitted_and_scored_on_the_validation_questions(
+    config: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    output = tmp_path / "runs"
+    command = ["--configs", str(config), "--grid", *GRID, "--output", str(output)]
+    assert run_script(sweep.main, command) == 0
+    scores = json.loads((output / "scores.json").read_text(encoding="utf-8"))
+    assert len(scores) == 2
+    for name, score in scores.items():
+        assert score["char_f1"] == RunFolder(output / name).best_score(None)
+        settings = yaml.safe_load((output / name / "fit.yaml").read_text(encoding="utf-8"))
+        assert f"learning_rate={settings['model']['learning_rate']:.1e}".replace("e-0", "e-") in name
+    table = capsys.readouterr().out.rstrip().splitlines()[-2:]
+    assert [line.split()[0] for line in table] == ["learning_rate=1.0e-3", "learning_rate=4.0e-2"]
+    assert "[" not in table[0]
+    assert "[" in table[1]
+
+    # What has its score is not fitted again; where the configuration became another, its run is not gone on with.
+    with monkeypatch.context() as patch:
+        patch.setattr(sweep, "run_command", pytest.fail)
+        assert run_script(sweep.main, command) == 0
+    assert capsys.readouterr().out.rstrip().splitlines()[-2:] == table
+    config.write_text(config.read_text(encoding="utf-8").replace("dropout: 0.1", "dropout: 0.2"), encoding="utf-8")
+    with pytest.raises(SystemExit, match="2"):
+        run_script(sweep.main, command)
+    assert "dropout" in capsys.readouterr().err
+
+
+def test_the_table_shows_means_deviations_the_highest_and_the_own_setting() -> None:
+    settings = sweep.parse_grid(["model.learning_rate=1e-3,2e-3", "trainer.max_epochs=1,2"])
+    values = {"1e-3 1": (0.5, 0.6), "1e-3 2": (0.4, 0.4), "2e-3 1": (0.5, 0.5), "2e-3 2": (0.7, 0.5)}
+    scores: sweep.Scores = {
+        sweep.run_name("tiny-eeve.yaml", setting, seed): {"char_f1": pair[seed], "config": ""}
+        for setting, pair in zip(settings, values.values(), strict=True)
+        for seed in (0, 1)
+    }
+    assert sweep.show(["tiny-eeve.yaml"], settings, [0, 1], scores).splitlines() == [
+        "character F1, validation              tiny-eeve",
+        "learning_rate=1e-3 max_epochs=1   55.00 ±  7.07",
+        "learning_rate=1e-3 max_epochs=2   40.00 ±  0.00",
+        "learning_rate=2e-3 max_epochs=1  [50.00 ±  0.00]",
+        "learning_rate=2e-3 max_epochs=2   60.00 ± 14.14 *",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "named"),
+    [
+        (["--grid", "model.learning_rate"], "--grid model.learning_rate"),
+        (["--grid", "model.learning_rate=1,,2"], "--grid model.learning_rate=1,,2"),
+        (["--grid", "trainer.max_epochs=1,1"], "--grid trainer.max_epochs=1,1"),
+        (["--grid", "a=1", "a=2"], "--grid a=2"),
+        (["--configs", "tiny-gema2.yaml"], "tiny-gemma2.yaml"),
+        (["--seeds", "1", "-1"], "--seeds -1"),
+        (["--seed", "1"], "--seeds"),
+    ],
+)
+def test_wrong_options_are_refused_before_anything_is_fitted(
+    options: list[str], named: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_script(sweep.main, [*options, "--output", str(tmp_path / "runs")]) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ")
+    assert error.count("\n") == 1
+    assert named in error
+    assert not (tmp_path / "runs").exists()
+
+
+def test_damaged_scores_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "scores.json").write_text("{", encoding="utf-8")
+    assert run_script(sweep.main, ["--output", str(tmp_path)]) == 2
+    assert "scores.json is damaged" in capsys.readouterr().err
