@@ -30,3 +30,8 @@ def clean(text: str) -> tuple[str, int]:
     """
     seen, count = _UNSEEN.subn("", text)
     return unicodedata.normalize("NFC", seen), count
+
+
+def is_clean(text: str) -> bool:
+    """Whether `clean` would leave a text as it is; then it would leave every part of it so."""
+    return not _UNSEEN.search(text) and unicodedata.is_normalized("NFC", text)

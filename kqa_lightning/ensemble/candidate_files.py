@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from kqa_lightning.data.cleaning import clean
 from kqa_lightning.data.decoding import extension
 from kqa_lightning.data.problems import Problems
@@ -22,6 +24,7 @@ from kqa_lightning.ensemble.tables import Ids, read_answers
 
 _ROUNDING = 1e-3  # by how much a log-probability may miss 0
 _LEAST = -1e30  # and how far below it one may lie; the lowest float32 is -3.4e38
+_LONG = 1 << 20  # characters of a file that is worth reading by columns
 
 
 @dataclass
@@ -57,10 +60,24 @@ def read_candidates(path: Path, own: bool = False) -> ModelCandidates:
         problems = Problems(str(path))
         text = str(open_file(path, problems).data)
         if '"candidates"' in text or '"answer"' not in text:  # within a text a quotation mark is escaped
-            return _read_lines(text, problems, own)
+            return (_read_columns(text, own) if len(text) > _LONG else None) or _read_lines(text, problems, own)
     answers = read_answers(path)
     missing = [math.nan] * len(answers)
     return ModelCandidates(list(answers), [1] * len(answers), list(answers.values()), missing, missing.copy())
+
+
+def _read_columns(text: str, own: bool) -> ModelCandidates | None:
+    """What `_read_lines` gives, where there is nothing unusual in it; else None."""
+    from kqa_lightning.ensemble.candidate_columns import read_columns  # late: Arrow takes longer than a short file
+
+    columns = read_columns(text, own)
+    if columns is None:
+        return None
+    scores = columns.logprob_sum, columns.logprob_mean
+    if any((values > _ROUNDING).any() for values in scores):
+        return None
+    figures = (np.where(values > _LEAST, values, math.nan).tolist() for values in scores)
+    return ModelCandidates(columns.ids, columns.counts, columns.answers, *figures)
 
 
 def _read_lines(text: str, problems: Problems, own: bool) -> ModelCandidates:

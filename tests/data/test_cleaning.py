@@ -3,7 +3,7 @@ import unicodedata
 
 import pytest
 
-from kqa_lightning.data.cleaning import clean, is_blank
+from kqa_lightning.data.cleaning import clean, is_blank, is_clean
 
 
 def test_every_character_by_the_rule() -> None:
@@ -12,7 +12,9 @@ def test_every_character_by_the_rule() -> None:
     for code in range(sys.maxunicode + 1):
         character = chr(code)
         taken_out = (unicodedata.category(character) == "Cc" and character not in "\t\n\r") or character in gone
-        assert clean(f"가{character}나")[1] == int(taken_out), hex(code)
+        text = f"가{character}나"
+        assert clean(text)[1] == int(taken_out), hex(code)
+        assert is_clean(text) == (clean(text)[0] == text), hex(code)
 
 
 @pytest.mark.parametrize(("text", "cleaned", "count"), [("가\u200bᆨ", "각", 1), ("한\0\0글", "한글", 2), ("", "", 0)])
