@@ -63,14 +63,14 @@ class Clues:
         self._question = normalized.replace(" ", "")
         holders = {pair: places for pair in _pairs(normalized) if (places := article.holders(pair))}
         asked = {pair: math.log((1 + len(article.spaced)) / len(places)) for pair, places in holders.items()}
-        self._rarest_first = sorted(((rarity, pair) for pair, rarity in asked.items()), reverse=True)
-        spoken: list[list[float]] = [[] for _ in article.sentences]
-        for pair, rarity in asked.items():
-            for place in holders[pair]:
-                spoken[place].append(rarity)
+        # Of each sentence the pairs of the question that it has, the rarest first.
+        self._spoken: list[list[tuple[float, str]]] = [[] for _ in article.sentences]
+        for spoken in sorted(((rarity, pair) for pair, rarity in asked.items()), reverse=True):
+            for place in holders[spoken[1]]:
+                self._spoken[place].append(spoken)
         # Exact, since a set has another order in each process.
         total = math.fsum(asked.values()) or 1.0
-        self._nearness = [math.fsum(one) / total for one in spoken]
+        self._nearness = [math.fsum([rarity for rarity, _ in one]) / total for one in self._spoken]
         self._nearest = [*sorted(self._nearness, reverse=True)[:2], 0.0]  # 0 for the other of one sentence
 
     def of(self, answer: str) -> list[float]:
@@ -103,13 +103,13 @@ class Clues:
         return [in_question, 1.0, float(starts_word), float(count), best / len(nearness), near, near - other, distance]
 
     def _distance(self, text: str, place: int, starts: list[int]) -> float:
-        spaced, sentence = self._article.spaced[place], self._article.sentences[place]
+        sentence = self._article.sentences[place]
         spots: list[int] = []
         most = 0.0
-        for rarity, pair in self._rarest_first:
+        for rarity, pair in self._spoken[place]:
             if spots and rarity < most:
                 break
-            if pair in spaced and pair not in text:
+            if pair not in text:
                 spots.append(sentence.find(pair))
                 most = rarity
         if not spots:

@@ -120,5 +120,5 @@ def _answers(record: Mapping[str, Any], row: int, problems: Problems) -> tuple[s
 
 def _text(value: Any, name: str, row: int, problems: Problems) -> str | None:
     """A cell as text, None where it is blank."""
-    text = cell_text(value, name, row, problems)
+    text = value if type(value) is str else cell_text(value, name, row, problems)
     return text if text and text.strip() else None
