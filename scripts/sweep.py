@@ -1,7 +1,6 @@
 """Choose settings on the validation questions: fine-tune with each of a grid, and show what each scores there.
 
-    python scripts/sweep.py                            # how the tiny configurations were chosen
-    python scripts/sweep.py --seeds 0 1 2
+    python scripts/sweep.py --seeds 0 1 2              # how the rates of the tiny configurations were chosen: an hour
     python scripts/sweep.py --configs my.yaml --grid model.learning_rate=1e-4,2e-4,4e-4 --output runs/my-sweep
 
 Every fit is the command itself with the settings as flags; the test questions are not read. Killed and started
@@ -16,7 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml  # type: ignore[import-untyped]
 from script_options import ScriptParser, run_script, tolerate_any_terminal
@@ -29,7 +28,7 @@ from kqa_lightning.files import written_whole
 from kqa_lightning.run_folder import RunFolder
 
 CONFIGS = ("tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml")
-GRID = ("model.learning_rate=1.0e-3,2.0e-3,4.0e-3", "trainer.max_epochs=1,2")
+GRID = ("model.learning_rate=5.0e-4,1.0e-3,2.0e-3,4.0e-3,8.0e-3",)
 Scores = dict[str, dict[str, float | str]]  # {a fit: {"char_f1": 0 to 1, "config": checksum of its configuration}}
 
 
@@ -50,6 +49,34 @@ class Setting(NamedTuple):
     def is_of(self, config: Mapping[str, object]) -> bool:
         """Whether a configuration has all of these values."""
         return all(_same(_value_at(config, key), value) for key, value in self.values)
+
+    def checksum(self, config: Mapping[str, object]) -> str:
+        """Of a configuration in which these values stand for its own."""
+        content: dict[str, Any] = json.loads(json.dumps(config, default=str))
+        for key, value in self.values:
+            *groups, name = key.split(".")
+            node = content
+            for group in groups:
+                node = node.setdefault(group, {})
+            node[name] = value
+        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def read_config(name: str) -> dict[str, Any]:
+    """The settings in a configuration.
+
+    Raises:
+        KQAError: there is no such file, or no settings in it.
+    """
+    try:
+        content = yaml.safe_load(Path(find_config(name)).read_text(encoding="utf-8-sig"))
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise KQAError(f"--configs {name} is not YAML: {error}") from error
+    if not isinstance(content, dict):
+        raise KQAError(
+            f"--configs {name}: a configuration is a mapping of groups (trainer:, model:, …), and this is none"
+        )
+    return content
 
 
 def _value_at(config: Mapping[str, object], key: str) -> object:
@@ -108,8 +135,7 @@ def sweep(configs: Sequence[str], settings: Sequence[Setting], seeds: Sequence[i
     except ValueError as error:
         raise KQAError(f"{known} is damaged ({error}): remove it, and what has been fitted is scored again") from error
     for seed, config, setting in itertools.product(seeds, configs, settings):
-        name, content = run_name(config, setting, seed), Path(find_config(config)).read_bytes()
-        checksum = hashlib.sha256(content).hexdigest()
+        name, checksum = run_name(config, setting, seed), setting.checksum(read_config(config))
         if scores.get(name, {}).get("config") != checksum:
             # Where the configuration became another, fit refuses to go on with the run of the earlier one.
             scores[name] = {"char_f1": fit(config, setting, seed, output / name), "config": checksum}
@@ -130,7 +156,7 @@ def show(configs: Sequence[str], settings: Sequence[Setting], seeds: Sequence[in
     """
     columns: list[list[str]] = []
     for config in configs:
-        own = yaml.safe_load(Path(find_config(config)).read_text(encoding="utf-8-sig"))
+        own = read_config(config)
         found = [
             [100 * float(scores[run_name(config, setting, seed)]["char_f1"]) for seed in seeds] for setting in settings
         ]
@@ -159,7 +185,7 @@ def main(given: Sequence[str] | None = None) -> None:
     settings = parse_grid(options.grid)
     configs, seeds = list(dict.fromkeys(options.configs)), list(dict.fromkeys(options.seeds))
     for config in configs:
-        find_config(config)
+        read_config(config)
     if min(seeds) < 0:
         raise KQAError(f"--seeds {min(seeds)}: at least 0 is needed")
     scores = sweep(configs, settings, seeds, options.output)

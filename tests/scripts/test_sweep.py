@@ -44,11 +44,17 @@ def test_every_setting_is_fitted_and_scored_on_the_validation_questions(
     assert "[" not in table[0]
     assert "[" in table[1]
 
-    # What has its score is not fitted again; where the configuration became another, its run is not gone on with.
+    # What has its score is not fitted again, be it chosen as the configuration's own.
+    config.write_text("# chosen\n" + config.read_text(encoding="utf-8").replace("0.04", "0.001"), encoding="utf-8")
     with monkeypatch.context() as patch:
         patch.setattr(sweep, "run_command", pytest.fail)
         assert run_script(sweep.main, command) == 0
-    assert capsys.readouterr().out.rstrip().splitlines()[-2:] == table
+    again = capsys.readouterr().out.rstrip().splitlines()[-2:]
+    assert ["[" in line for line in again] == [True, False]
+    assert [line.replace("[", " ").replace("]", " ").split() for line in again] == [
+        line.replace("[", " ").replace("]", " ").split() for line in table
+    ]
+    # Where the rest of the configuration became another, its run is not gone on with.
     config.write_text(config.read_text(encoding="utf-8").replace("dropout: 0.1", "dropout: 0.2"), encoding="utf-8")
     with pytest.raises(SystemExit, match="2"):
         run_script(sweep.main, command)
@@ -56,19 +62,19 @@ def test_every_setting_is_fitted_and_scored_on_the_validation_questions(
 
 
 def test_the_table_shows_means_deviations_the_highest_and_the_own_setting() -> None:
-    settings = sweep.parse_grid(["model.learning_rate=1e-3,2e-3", "trainer.max_epochs=1,2"])
-    values = {"1e-3 1": (0.5, 0.6), "1e-3 2": (0.4, 0.4), "2e-3 1": (0.5, 0.5), "2e-3 2": (0.7, 0.5)}
+    settings = sweep.parse_grid(["model.optimizer=adamw,paged_adamw_32bit", "trainer.max_epochs=1,2"])
+    values = {"a": (0.5, 0.6), "b": (0.4, 0.4), "c": (0.5, 0.5), "d": (0.7, 0.5)}
     scores: sweep.Scores = {
         sweep.run_name("tiny-eeve.yaml", setting, seed): {"char_f1": pair[seed], "config": ""}
         for setting, pair in zip(settings, values.values(), strict=True)
         for seed in (0, 1)
     }
     assert sweep.show(["tiny-eeve.yaml"], settings, [0, 1], scores).splitlines() == [
-        "character F1, validation              tiny-eeve",
-        "learning_rate=1e-3 max_epochs=1   55.00 ±  7.07",
-        "learning_rate=1e-3 max_epochs=2   40.00 ±  0.00",
-        "learning_rate=2e-3 max_epochs=1  [50.00 ±  0.00]",
-        "learning_rate=2e-3 max_epochs=2   60.00 ± 14.14 *",
+        "character F1, validation                       tiny-eeve",
+        "optimizer=adamw max_epochs=1               55.00 ±  7.07",
+        "optimizer=adamw max_epochs=2               40.00 ±  0.00",
+        "optimizer=paged_adamw_32bit max_epochs=1  [50.00 ±  0.00]",
+        "optimizer=paged_adamw_32bit max_epochs=2   60.00 ± 14.14 *",
     ]
 
 
@@ -93,6 +99,15 @@ def test_wrong_options_are_refused_before_anything_is_fitted(
     assert error.count("\n") == 1
     assert named in error
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize("content", ["a: [", "- a", ""])
+def test_a_configuration_that_is_none_is_refused(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.yaml").write_text(content, encoding="utf-8")
+    assert run_script(sweep.main, ["--configs", str(tmp_path / "a.yaml"), "--output", str(tmp_path / "runs")]) == 2
+    assert f"--configs {tmp_path / 'a.yaml'}" in capsys.readouterr().err
 
 
 def test_damaged_scores_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
