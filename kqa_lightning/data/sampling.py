@@ -10,6 +10,8 @@ from torch.utils.data import DataLoader, Sampler
 
 from kqa_lightning.errors import KQAError
 
+_PLACE = ("epoch", "count")  # what of a sampler's state moves as batches are handed out
+
 
 class ArticleBatchSampler(Sampler[list[int]]):
     """Batches of row indices under a token budget, each row once an epoch.
@@ -78,7 +80,8 @@ class ArticleBatchSampler(Sampler[list[int]]):
     def state_dict(self) -> dict[str, int]:
         """Return the epoch, the batches of it handed out so far, how many it has, and what their order follows from."""
         rows = zlib.crc32(repr((self.lengths, self.tokens_per_batch)).encode())
-        return {"epoch": self.epoch, "count": self.count, "length": len(self), "seed": self.seed, "rows": rows}
+        order = {"seed": self.seed, "rows": rows, "world_size": self.world_size}
+        return {"epoch": self.epoch, "count": self.count, "length": len(self), **order}
 
     def load_state_dict(self, state: dict[str, int]) -> None:
         """Go on after the batches of ``state``.
@@ -87,11 +90,13 @@ class ArticleBatchSampler(Sampler[list[int]]):
             KQAError: where the epoch was interrupted and its batches would be others now.
         """
         here = self.state_dict()
-        if 0 < state["count"] < state["length"] and any(state[key] != here[key] for key in ("length", "seed", "rows")):
+        state = {"world_size": self.world_size, **state}  # of an earlier version, which did not tell
+        if 0 < state["count"] < state["length"] and any(state[key] != here[key] for key in here if key not in _PLACE):
             raise KQAError(
                 f"the checkpoint stopped after {state['count']} of {state['length']} batches of an epoch with"
-                f" --data.seed {state['seed']}, and the data now make {len(self)} others with --data.seed {self.seed}:"
-                " to go on, pass the same table, the same --data flags and as many processes"
+                f" --data.seed {state['seed']} in {state['world_size']} processes, and the data now make {len(self)}"
+                f" others with --data.seed {self.seed} in {self.world_size}: to go on, pass the same table, the same"
+                " --data flags and as many processes"
             )
         self.epoch, self.count = state["epoch"], state["count"]
         self.start = min(state["count"], len(self))

@@ -9,6 +9,7 @@ from kqa_lightning.errors import KQAError
 Attention = Literal["eager", "sdpa", "packed_sdpa", "blockwise", "flex_attention"]
 FLEX: Attention = "flex_attention"
 PACKED_SDPA: Attention = "packed_sdpa"
+BLOCKWISE: Attention = "blockwise"
 # Architectures whose layers hand on what their attention is told, and are computed in ways of our own; each is tested.
 KNOWN_ARCHITECTURES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
 _MASKED = {"full_attention", "sliding_attention"}  # layers in which a question sees what its mask lets it see
@@ -36,25 +37,28 @@ def choose_attention(
     """
     _refuse_states(config)
     _refuse_changing_positions(config)
-    soft_capped = config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
-    if soft_capped and precision == "fp16":
-        raise KQAError(
-            f"--model.precision fp16 is numerically unstable with {config.model_type} (its activations exceed fp16's"
-            " range); use bf16 or fp32"
-        )
+    soft_capped = _is_soft_capped(config)
+    drops_weights = bool(getattr(config, "attention_dropout", 0))
+    if precision == "fp16":
+        refuse_half_precision(config, "--model.precision fp16", "bf16 or fp32")
     if soft_capped and attn_implementation in ("sdpa", PACKED_SDPA):
         raise KQAError(
             f"--model.attn_implementation {attn_implementation} drops the soft cap of {config.model_type}'s attention;"
             " use eager or blockwise"
         )
+    if attn_implementation == BLOCKWISE and drops_weights:
+        raise KQAError(
+            f"--model.attn_implementation {BLOCKWISE} has no dropout of attention weights, of which {config.model_type}"
+            f" has {config.attention_dropout}; use eager"
+        )
     if attn_implementation == FLEX and on_cpu:
         raise KQAError(
             f"--model.attn_implementation {FLEX} cannot train on a CPU: PyTorch has no backward pass of it there; use"
-            f" {'blockwise' if soft_capped else 'sdpa'}"
+            f" {BLOCKWISE if soft_capped else 'sdpa'}"
         )
     if attn_implementation is None:
         if soft_capped:
-            return "blockwise" if on_cpu else "eager"
+            return BLOCKWISE if on_cpu and not drops_weights else "eager"
         return PACKED_SDPA if config.model_type in KNOWN_ARCHITECTURES else "sdpa"
     for known in get_args(Attention):
         if attn_implementation == known:
@@ -62,6 +66,28 @@ def choose_attention(
     raise KQAError(
         f"--model.attn_implementation {attn_implementation} is not supported; use {', '.join(get_args(Attention))}"
     )
+
+
+def refuse_half_precision(config: PreTrainedConfig, flag: str, instead: str) -> None:
+    """Refuse arithmetic in fp16 where a soft cap tells that activations are large.
+
+    Args:
+        config: The base model's configuration.
+        flag: What asks for fp16, as it is written on the command line.
+        instead: What to use.
+
+    Raises:
+        KQAError: the architecture has a soft cap.
+    """
+    if _is_soft_capped(config):
+        raise KQAError(
+            f"{flag} is numerically unstable with {config.model_type} (its activations exceed fp16's range); use"
+            f" {instead}"
+        )
+
+
+def _is_soft_capped(config: PreTrainedConfig) -> bool:
+    return config.model_type == "gemma2" or getattr(config, "attn_logit_softcapping", None) is not None
 
 
 def _refuse_changing_positions(config: PreTrainedConfig) -> None:

@@ -15,9 +15,9 @@ from transformers import AttentionInterface
 from transformers.masking_utils import AttentionMaskInterface, eager_mask
 from transformers.models.gemma2.modeling_gemma2 import eager_attention_forward as capped_eager
 
+from kqa_lightning.model.attention import BLOCKWISE
 from kqa_lightning.model.scores import cap_slope, masked_scores
 
-NAME = "blockwise"
 BLOCK = 64  # queries: 4 heads by 2,000 keys are then 2 MB
 _DENSE_BELOW = 64  # queries: of a token or a short question there is nothing to divide
 
@@ -62,8 +62,8 @@ def attend(
     return _Blockwise.apply(query, key, value, mask, scaling, softcap).transpose(1, 2), None
 
 
-AttentionInterface.register(NAME, attend)
-AttentionMaskInterface.register(NAME, eager_mask)  # for who calls the model without our masks
+AttentionInterface.register(BLOCKWISE, attend)
+AttentionMaskInterface.register(BLOCKWISE, eager_mask)  # for who calls the model without our masks
 
 
 class _Blockwise(torch.autograd.Function):

@@ -32,7 +32,7 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     dtype = cast(Tensor, model.get_input_embeddings().weight).dtype
     mask = attention_mask(model.config, batch.segments, batch.position_ids, dtype)
     columns, kept = first_columns(supervised) if can_narrow(model) else (None, supervised)
-    is_large = model.config.get_text_config().vocab_size >= _LARGE and dtype != torch.float16
+    is_large = model.config.get_text_config().vocab_size >= _LARGE and not _has_half_logits(model, dtype)
     narrowed = nullcontext() if columns is None else last_layer_at(model, columns)
     with narrowed, uncapped(model.config) if is_large else nullcontext() as softcap:
         logits = model(
@@ -46,3 +46,11 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     if is_large:
         return cross_entropy(logits, batch.labels[supervised], softcap)
     return F.cross_entropy(logits.float(), batch.labels[supervised], reduction="none")
+
+
+def _has_half_logits(model: PeftModel, dtype: torch.dtype) -> bool:
+    """Whether the head's output is fp16, because the base is or because the trainer casts to it."""
+    device = model.device.type
+    if torch.is_autocast_enabled(device):
+        return torch.get_autocast_dtype(device) == torch.float16
+    return dtype == torch.float16

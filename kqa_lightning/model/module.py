@@ -22,7 +22,7 @@ from kqa_lightning.model.adapter_card import adapter_card
 from kqa_lightning.model.adapter_state import IDENTITY_KEY, AdapterIdentity, check_adapter_tensors, check_identity
 from kqa_lightning.model.answerer import Answerer
 from kqa_lightning.model.answers import AnsweredQuestion, Candidate
-from kqa_lightning.model.attention import Attention
+from kqa_lightning.model.attention import Attention, refuse_half_precision
 from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.decoding import DecodingMethod, NotFiniteError
 from kqa_lightning.model.loss import token_losses
@@ -127,7 +127,8 @@ class KQAModule(LightningModule):
         """Load the base and attach the adapters, once.
 
         Raises:
-            KQAError: a base model that cannot be loaded, or a trainer precision that would cast the adapters.
+            KQAError: a base model that cannot be loaded, or a trainer precision that would cast the adapters, or
+                that the architecture cannot compute in.
         """
         if self.model is not None:
             return
@@ -138,6 +139,8 @@ class KQAModule(LightningModule):
                 " leave it at 32-true and set --model.precision"
             )
         base = self.load_base("cpu" if trainer is None else trainer.strategy.root_device)
+        if trainer is not None and trainer.precision == "16-mixed":
+            refuse_half_precision(base.config, f"--trainer.precision {trainer.precision}", "bf16-mixed or 32-true")
         self.model = attach_lora(base, self.lora, gradient_checkpointing=self.gradient_checkpointing)
 
     def load_base(self, device: torch.device | str) -> PreTrainedModel:

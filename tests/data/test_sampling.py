@@ -148,6 +148,19 @@ def test_another_order_cannot_go_on_in_mid_epoch() -> None:
             other.load_state_dict(first.state_dict())
 
 
+def test_another_number_of_processes_cannot_go_on_in_mid_epoch() -> None:
+    """Four processes take three batches each of nine, and three take as many, but not the same ones."""
+    state = ArticleBatchSampler([1] * 9, world_size=4).state_dict() | {"count": 1}
+    three = ArticleBatchSampler([1] * 9, world_size=3)
+    assert state["length"] == len(three) == 3
+    with pytest.raises(KQAError, match=r"in 4 processes.* in 3:.* as many processes"):
+        three.load_state_dict(state)
+    three.load_state_dict(state | {"count": 3})
+    del state["world_size"]
+    three.load_state_dict(state)
+    assert three.state_dict()["count"] == 1
+
+
 def test_another_sampler_leaves_no_state() -> None:
     source = ResumableLoader(Rows(), batch_size=None, sampler=[[0], [1, 2]])
     assert [batch.tolist() for batch in source] == [[0], [1, 2]]

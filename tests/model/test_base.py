@@ -149,6 +149,10 @@ def test_attention_known_to_be_wrong_is_refused_with_its_reason() -> None:
     assert choose_attention(gemma2, "flex_attention", "bf16") == "flex_attention"
     with pytest.raises(KQAError, match=r"flex_attention cannot train on a CPU.*use blockwise"):
         choose_attention(gemma2, "flex_attention", "fp32", on_cpu=True)
+    dropping = Gemma2Config(attention_dropout=0.1)
+    assert choose_attention(dropping, None, "fp32", on_cpu=True) == "eager"
+    with pytest.raises(KQAError, match=r"blockwise has no dropout of attention weights.*use eager"):
+        choose_attention(dropping, "blockwise", "fp32")
     with pytest.raises(KQAError, match="flash_attention_2 is not supported"):
         choose_attention(llama, "flash_attention_2", "bf16")
 

@@ -1,6 +1,7 @@
 """The loss of a large vocabulary is PyTorch's own, gradients and soft cap included."""
 
 from collections.abc import Callable
+from contextlib import nullcontext
 
 import pytest
 import torch
@@ -80,22 +81,29 @@ def test_no_rows() -> None:
 
 
 @pytest.mark.parametrize(
-    ("dtype", "words", "in_place"),
+    ("dtype", "cast_to", "words", "in_place"),
     [
-        (torch.float32, 97, True),
-        (torch.bfloat16, 97, True),
-        (torch.float16, 97, False),
-        (torch.float32, 98, False),
+        (torch.float32, None, 97, True),
+        (torch.bfloat16, None, 97, True),
+        (torch.float16, None, 97, False),
+        (torch.float32, None, 98, False),
+        (torch.float32, torch.bfloat16, 97, True),
+        (torch.float32, torch.float16, 97, False),
+        (torch.bfloat16, torch.float16, 97, False),
     ],
 )
 def test_where_it_is_used(
     make_model: Callable[..., PeftModel],
     dtype: torch.dtype,
+    cast_to: torch.dtype | None,
     words: int,
     in_place: bool,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """From so many words on, and never in fp16, where gradients are to be multiplied before they are rounded."""
+    """From so many words on, and never in fp16, where gradients are to be multiplied before they are rounded.
+
+    Be it the base's type or the one that the trainer casts to, as ``--trainer.precision 16-mixed`` does.
+    """
     used = []
 
     def noted(*arguments: torch.Tensor) -> torch.Tensor:
@@ -105,7 +113,8 @@ def test_where_it_is_used(
     monkeypatch.setattr(loss, "_LARGE", words)
     monkeypatch.setattr(loss, "cross_entropy", noted)
     model = make_model("llama", "none").to(dtype)
-    assert token_losses(model, pack([random_article(3, 30, [(5, 2)])], PAD)).dtype == torch.float32
+    with nullcontext() if cast_to is None else torch.autocast("cpu", cast_to):
+        assert token_losses(model, pack([random_article(3, 30, [(5, 2)])], PAD)).dtype == torch.float32
     assert bool(used) == in_place
 
 

@@ -1,5 +1,6 @@
 import math
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import torch
 from bitsandbytes.nn import Linear4bit
 from jsonargparse import ArgumentParser
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.plugins import MixedPrecision
 from peft import PeftModel
 from random_models import randomise
 
@@ -332,3 +334,18 @@ def test_every_setting_can_be_given_on_the_command_line() -> None:
     assert made.attn_implementation == "eager"
     listed = parser.parse_args(["--model.base_model=x", "--model.lora.target_modules=[q_proj,v_proj]"])
     assert parser.instantiate(listed).model.lora.target_modules == ("q_proj", "v_proj")
+
+
+@pytest.mark.parametrize("family", ["gemma2", "nous"])
+def test_a_trainer_that_computes_in_half_precision_is_refused_where_that_overflows(
+    small_bases: dict[str, Path], tables: dict[str, str], family: str
+) -> None:
+    """As ``--trainer.precision 16-mixed`` does on a GPU; of a CPU Lightning makes another precision of it."""
+    base = small_bases[family]
+    half = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
+    run = trainer(plugins=[half], max_steps=1, limit_val_batches=0)
+    prompt = Gemma2Prompt() if family == "gemma2" else NousPrompt()
+    refused = pytest.raises(KQAError, match=r"--trainer.precision 16-mixed is numerically unstable with gemma2")
+    with refused if family == "gemma2" else nullcontext():
+        run.fit(module(base), datamodule=data(base, tables, prompt))
+    assert run.global_step == (family == "nous")
