@@ -73,6 +73,20 @@ def check_names(models: Collection[str], submissions: Mapping[str, Path]) -> Non
             raise KQAError(f"--ensemble {name}={path}: {name} is drawn already; give the submission another name")
 
 
+def check_files(given: Mapping[str, Mapping[str, Path]]) -> None:
+    """Refuse a file that is to be drawn as two things, as before and after.
+
+    Args:
+        given: by flag what it was given.
+    """
+    owners: dict[Path, str] = {}
+    for flag, sources in given.items():
+        for name, path in sources.items():
+            shown = f"{flag} {name}={path}"
+            if (owner := owners.setdefault(path.resolve(), shown)) != shown:
+                raise KQAError(f"{shown}: that is the file of {owner}; each needs its own answers")
+
+
 def run(arguments: Sequence[str] | None) -> None:
     """Read and check everything, then draw, then print."""
     options = parse(arguments)
@@ -80,6 +94,7 @@ def run(arguments: Sequence[str] | None) -> None:
     after = parse_sources(options.after, flag="--after", least=0)
     submissions = parse_sources(options.ensemble, flag="--ensemble", least=0)
     check_names(after, submissions)
+    check_files({"--before": before, "--after": after, "--ensemble": submissions})
     inputs = [*before.values(), *after.values(), *submissions.values(), Path(options.gold)]
     check_chart_format(options.output)
     check_output(options.output, inputs)

@@ -1,7 +1,7 @@
 """Reading ``predictions.jsonl`` by columns, with Arrow, in half the time that its lines take.
 
-Only where nothing is unusual in any line. Everything else is left to `candidate_files`, which reads line by line, takes
-what may be taken and says what is wrong where.
+Only where nothing is unusual in what is read of any line. Everything else is left to `candidate_files`, which reads
+line by line, takes what may be taken and says what is wrong where.
 """
 
 from typing import NamedTuple
@@ -46,6 +46,11 @@ def read_columns(text: str, own: bool) -> Columns | None:
     """
     if "\\ud" in text or "\\uD" in text:  # Hangul, or half of a pair
         return None
+    # Arrow takes several records in a line and one in several lines, and dies of a null at the beginning. Within a
+    # record no brace that closes comes right before one that opens, so that each line here has whole records.
+    breaks = text.count("\n", 0, -1)
+    if not text.startswith("{") or text.count("}\n{") + text.count("}\r\n{") != breaks:
+        return None
     try:
         table = pyarrow.json.read_json(
             pyarrow.BufferReader(text.encode()),
@@ -55,8 +60,7 @@ def read_columns(text: str, own: bool) -> Columns | None:
         )
     except (pyarrow.lib.ArrowException, UnicodeEncodeError):
         return None
-    # Arrow takes two records in one line, and one in two.
-    if table.num_rows != text.count("\n") + (not text.endswith("\n")):
+    if table.num_rows != breaks + 1:
         return None
     ids, lists = (table[name].combine_chunks() for name in _SCHEMA.names)
     counts = lists.value_lengths()
@@ -76,5 +80,11 @@ def _checked(ids: list[str], counts: list[int], candidates: pyarrow.StructArray)
     texts: list[str] = answers.to_pylist()
     if not is_clean("".join(texts)):
         texts = [clean(one)[0] for one in texts]
-    scores = (candidates.field(name).to_numpy(zero_copy_only=False) for name in _SCORES)
-    return Columns(ids, counts, texts, *scores)
+    scores = [candidates.field(name) for name in _SCORES]
+    figures = [score.to_numpy(zero_copy_only=False) for score in scores]
+    # What JSON has no number for, as -NaN, is one to Arrow.
+    if any(
+        np.isfinite(values).sum() + score.null_count < len(texts) for score, values in zip(scores, figures, strict=True)
+    ):
+        return None
+    return Columns(ids, counts, texts, *figures)

@@ -23,7 +23,7 @@ from kqa_lightning.data.readers import open_file
 from kqa_lightning.ensemble.tables import Ids, read_answers
 
 _ROUNDING = 1e-3  # by how much a log-probability may miss 0
-_LEAST = -1e30  # and how far below it one may lie; the lowest float32 is -3.4e38
+_LEAST = -1e4  # what is below is as good as impossible; of minus infinity no regression could learn
 _LONG = 1 << 20  # characters of a file that is worth reading by columns
 
 
@@ -35,7 +35,7 @@ class ModelCandidates:
         ids: the questions, in the order of the file.
         counts: of each question the number of its candidates, one or more.
         answers: of each candidate its answer, cleaned as articles are.
-        logprob_sum: of each candidate its log-probability, NaN where the file has none.
+        logprob_sum: of each candidate its log-probability, at least -10,000, NaN where the file has none.
         logprob_mean: the same by token.
     """
 
@@ -76,7 +76,7 @@ def _read_columns(text: str, own: bool) -> ModelCandidates | None:
     scores = columns.logprob_sum, columns.logprob_mean
     if any((values > _ROUNDING).any() for values in scores):
         return None
-    figures = (np.where(values > _LEAST, values, math.nan).tolist() for values in scores)
+    figures = (np.maximum(values, _LEAST).tolist() for values in scores)
     return ModelCandidates(columns.ids, columns.counts, columns.answers, *figures)
 
 
@@ -133,7 +133,7 @@ def _add(found: ModelCandidates, line: str, own: bool) -> str:
 def _score(candidate: Mapping[str, Any], name: str) -> float:
     """A log-probability, NaN where there is none."""
     value = candidate.get(name)
-    if type(value) is float and _LEAST < value <= _ROUNDING:  # as nearly all are
+    if type(value) is float and _LEAST <= value <= _ROUNDING:  # as nearly all are
         return value
     if value is None:
         return math.nan
@@ -145,8 +145,7 @@ def _score(candidate: Mapping[str, Any], name: str) -> float:
         raise ValueError(f"{name} is beyond all bounds") from None
     if number > _ROUNDING:
         raise ValueError(f"{name} is above 0, which no log-probability is")
-    # Minus infinity, which an answer of probability zero would have, and what stands for it are no figures.
-    return number if number > _LEAST else math.nan
+    return max(number, _LEAST) if number == number else math.nan
 
 
 def _has_half_a_pair(value: Any) -> bool:

@@ -62,7 +62,7 @@ def test_columns_are_the_lines(own: bool) -> None:
 def test_a_text_with_anything_changed_is_read_alike_or_left() -> None:
     """Random characters put in, taken out and repeated: what is taken is taken by both, with the same outcome."""
     chance = random.Random(2)
-    signs = '{}[]":,\\ \n\r\t0.-eE+5nulltrueNaN\x01\u2028\x00가'
+    signs = [*'{}[]":,\\ \n\r\t0.-eE+5\x01\u2028\x00가', "null", "true", "NaN", "-Inf", "null\n", "}{"]
     taken = left = 0
     for _ in range(3000):
         text = make_text(2, chance)
@@ -87,11 +87,18 @@ GOOD = '{"id": "1", "candidates": [{"answer": "가", "logprob_sum": -1.0}]}'
     "text",
     [
         "",
+        f"null\n{GOOD}",
+        f"\n{GOOD}",
         "[" * 1_000_000,
         f'{{"id": "1", "candidates": [{{"answer": "가", "raw": {"[" * 1_000_000}}}]}}',
         f"{GOOD}\n{GOOD}",
         f"{GOOD}\n\n",
         f"{GOOD}{GOOD.replace('1', '2')}",
+        f"{GOOD} {GOOD.replace('1', '2')}\n{GOOD.replace('1', '3').replace(', ', chr(10))}",
+        f"{GOOD}{GOOD.replace('1', '2')}\n\n{GOOD.replace('1', '3')}",
+        GOOD.replace("-1.0", "-NaN"),
+        GOOD.replace("-1.0", "-Inf"),
+        GOOD.replace("-1.0", "-" + "1" * 400),
         GOOD.replace(", ", ",\n"),
         GOOD.replace('"1"', "1"),
         GOOD.replace('"1"', '" "'),
@@ -110,7 +117,7 @@ GOOD = '{"id": "1", "candidates": [{"answer": "가", "logprob_sum": -1.0}]}'
         '{"id": "1", "answer": "가"}',
         '{"id": "1", "id": "2", "candidates": [{"answer": "가"}]}',
     ],
-    ids=range(23),
+    ids=range(30),
 )
 def test_what_is_unusual_is_left_to_the_lines(text: str) -> None:
     assert by_columns(text) is None

@@ -37,12 +37,18 @@ def test_every_candidate_with_its_scores(tmp_path: Path) -> None:
     assert found.logprob_mean[:2] == [-0.25, -1.5] and math.isnan(found.logprob_mean[2])
 
 
-def test_a_candidate_may_have_no_scores(tmp_path: Path) -> None:
+def test_a_candidate_may_have_no_scores_or_be_impossible(tmp_path: Path) -> None:
+    """Minus infinity, and what stands for it in other files, is the least there is, and not unknown."""
     path = tmp_path / "a.jsonl"
-    none = '{"answer": "나", "logprob_sum": -Infinity, "logprob_mean": -3.4028234663852886e+38}'
-    path.write_text(f'{{"id": "1", "candidates": [{{"answer": "가"}}, {none}]}}\n')
+    impossible = '{"answer": "나", "logprob_sum": -Infinity, "logprob_mean": -3.4028234663852886e+38}'
+    path.write_text(
+        f'{{"id": "1", "candidates": [{{"answer": "가"}}, {impossible}, {{"answer": "", "logprob_sum": NaN}}]}}\n'
+    )
     found = read_candidates(path)
-    assert found.answers == ["가", "나"] and all(map(math.isnan, found.logprob_sum + found.logprob_mean))
+    assert found.answers == ["가", "나", ""]
+    for scores in (found.logprob_sum, found.logprob_mean):
+        assert [math.isnan(score) for score in scores] == [True, False, True]
+        assert scores[1] == -1e4
 
 
 def test_a_csv_is_one_candidate_and_not_the_file_beside_it(tmp_path: Path) -> None:

@@ -85,6 +85,10 @@ WRONG = {
         (*GOLD, *OUTPUT, *AFTER, "--ensemble", "나=base.csv"),
         "--ensemble 나=base.csv: 나 is drawn already",
     ),
+    "before and after alike": (
+        (*GOLD, *OUTPUT, *AFTER, "--before", "옛=a.csv"),
+        "that is the file of --before 옛=a.csv",
+    ),
     "name twice": ((*GOLD, *OUTPUT, *AFTER, "나=a.csv"), "--after '나=a.csv': the name '나' is given twice"),
     "missing file": ((*GOLD, *OUTPUT, "--after", "a=none.csv"), "none.csv: there is no such file"),
     "different ids": ((*GOLD, *OUTPUT, *BEFORE, "--after", "가=fewer.csv"), "base.csv and fewer.csv answer different"),
