@@ -38,6 +38,8 @@ KINDS = {
         *("aten::mean", "aten::silu", "aten::gelu", "aten::tanh", "aten::cos", "aten::sin", "aten::_log_softmax"),
         *("aten::copy_", "aten::_to_copy", "aten::cat", "aten::fill_", "aten::zero", "aten::index", "aten::embedding"),
         *("aten::where", "aten::masked_fill", "aten::eq", "aten::ge", "aten::le", "aten::bitwise", "aten::logical"),
+        *("aten::amax", "aten::max", "aten::rsub", "aten::_softmax", "aten::nll_loss", "aten::bernoulli"),
+        *("aten::nonzero", "aten::sort", "aten::arange", "aten::cumsum", "aten::scatter", "aten::gather"),
     ),
 }
 REST = "calls, views, memory"
