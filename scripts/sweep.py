@@ -7,21 +7,19 @@ Every fit is the command itself with the settings as flags; the test questions a
 again, it goes on where it stopped.
 """
 
-import hashlib
 import itertools
 import json
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import mean, stdev
-from typing import Any, NamedTuple
+from typing import Any, cast
 
-import yaml  # type: ignore[import-untyped]
 from script_options import ScriptParser, run_script, tolerate_any_terminal
+from sweep_grid import Setting, parse_grid, read_config
 
 from kqa_lightning.__main__ import main as run_command
-from kqa_lightning.config_files import find_config
 from kqa_lightning.ensemble.text_tables import format_table
 from kqa_lightning.errors import KQAError
 from kqa_lightning.files import written_whole
@@ -29,86 +27,8 @@ from kqa_lightning.run_folder import RunFolder
 
 CONFIGS = ("tiny-gemma2.yaml", "tiny-eeve.yaml", "tiny-nous.yaml")
 GRID = ("model.learning_rate=5.0e-4,1.0e-3,2.0e-3,4.0e-3,8.0e-3",)
-Scores = dict[str, dict[str, float | str]]  # {a fit: {"char_f1": 0 to 1, "config": checksum of its configuration}}
-
-
-class Setting(NamedTuple):
-    """One point of the grid: pairs of a flag, without its dashes, and a value."""
-
-    values: tuple[tuple[str, str], ...]
-
-    def __str__(self) -> str:
-        """The settings by the last part of their names."""
-        return " ".join(f"{key.rpartition('.')[2]}={value}" for key, value in self.values)
-
-    @property
-    def folder(self) -> str:
-        """A name of it for a folder."""
-        return str(self).replace(" ", ",").replace("/", "_")
-
-    def is_of(self, config: Mapping[str, object]) -> bool:
-        """Whether a configuration has all of these values."""
-        return all(_same(_value_at(config, key), value) for key, value in self.values)
-
-    def checksum(self, config: Mapping[str, object]) -> str:
-        """Of a configuration in which these values stand for its own."""
-        content: dict[str, Any] = json.loads(json.dumps(config, default=str))
-        for key, value in self.values:
-            *groups, name = key.split(".")
-            node = content
-            for group in groups:
-                node = node.setdefault(group, {})
-            node[name] = value
-        return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-
-
-def read_config(name: str) -> dict[str, Any]:
-    """The settings in a configuration.
-
-    Raises:
-        KQAError: there is no such file, or no settings in it.
-    """
-    try:
-        content = yaml.safe_load(Path(find_config(name)).read_text(encoding="utf-8-sig"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise KQAError(f"--configs {name} is not YAML: {error}") from error
-    if not isinstance(content, dict):
-        raise KQAError(
-            f"--configs {name}: a configuration is a mapping of groups (trainer:, model:, …), and this is none"
-        )
-    return content
-
-
-def _value_at(config: Mapping[str, object], key: str) -> object:
-    found: object = config
-    for name in key.split("."):
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found
-
-
-def _same(known: object, value: str) -> bool:
-    try:
-        return float(str(known)) == float(value)  # 2e-3 is text in YAML, and 0.002 no less the same
-    except ValueError:
-        return known == yaml.safe_load(value)
-
-
-def parse_grid(parts: Sequence[str]) -> list[Setting]:
-    """All combinations of ``KEY=VALUE,VALUE…``, the first key's values changing slowest.
-
-    Raises:
-        KQAError: a part has no key or no value, or one of them twice.
-    """
-    axes: dict[str, list[str]] = {}
-    for part in parts:
-        key, _, given = part.partition("=")
-        values = given.split(",")
-        if not key or not all(values) or len(set(values)) < len(values) or key in axes:
-            raise KQAError(
-                f"--grid {part}: KEY=VALUE,VALUE is needed, each key and each of its values once, such as {GRID[0]}"
-            )
-        axes[key] = values
-    return [Setting(tuple(zip(axes, values, strict=True))) for values in itertools.product(*axes.values())]
+# {a fit: {"char_f1": from 0 to 1, None until it has ended, "made_of": checksum of its configuration and tables}}
+Scores = dict[str, dict[str, Any]]
 
 
 def fit(config: str, setting: Setting, seed: int, root: Path) -> float:
@@ -128,20 +48,50 @@ def fit(config: str, setting: Setting, seed: int, root: Path) -> float:
 
 
 def sweep(configs: Sequence[str], settings: Sequence[Setting], seeds: Sequence[int], output: Path) -> Scores:
-    """Fine-tune with every setting and seed whose score, with the configuration as it is, ``output`` does not have."""
+    """Fine-tune with every setting and seed whose score ``output/scores.json`` does not have.
+
+    Raises:
+        KQAError: a run there is of another configuration, or of other tables.
+    """
     known = output / "scores.json"
-    try:
-        scores: Scores = json.loads(known.read_text(encoding="utf-8")) if known.is_file() else {}
-    except ValueError as error:
-        raise KQAError(f"{known} is damaged ({error}): remove it, and what has been fitted is scored again") from error
     for seed, config, setting in itertools.product(seeds, configs, settings):
         name, checksum = run_name(config, setting, seed), setting.checksum(read_config(config))
-        if scores.get(name, {}).get("config") != checksum:
-            # Where the configuration became another, fit refuses to go on with the run of the earlier one.
-            scores[name] = {"char_f1": fit(config, setting, seed, output / name), "config": checksum}
-            with written_whole(known) as scratch:
-                scratch.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
-    return scores
+        run = read_scores(known).get(name, {"made_of": checksum, "char_f1": None})
+        if run["made_of"] != checksum:
+            raise KQAError(
+                f"{output / name} was made with another configuration or other tables: give another --output, or remove"
+                f" {output}"
+            )
+        if run["char_f1"] is None:
+            # Noted before it begins, so that a run which was interrupted is known too.
+            write_scores(known, read_scores(known) | {name: run})
+            run["char_f1"] = fit(config, setting, seed, output / name)
+            write_scores(known, read_scores(known) | {name: run})
+    return read_scores(known)
+
+
+def read_scores(path: Path) -> Scores:
+    """What earlier runs scored.
+
+    Raises:
+        KQAError: the file is damaged.
+    """
+    if not path.is_file():
+        return {}
+    try:
+        scores = json.loads(path.read_text(encoding="utf-8"))
+        for run in scores.values():
+            float(run["char_f1"] or 0), run["made_of"]
+    except (ValueError, TypeError, KeyError, AttributeError) as error:
+        raise KQAError(f"{path} is damaged ({error}): remove {path.parent}, or give another --output") from error
+    return cast(Scores, scores)
+
+
+def write_scores(path: Path, scores: Scores) -> None:
+    """Write them in one piece."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with written_whole(path) as scratch:
+        scratch.write_text(json.dumps(scores, indent=2) + "\n", encoding="utf-8")
 
 
 def run_name(config: str, setting: Setting, seed: int) -> str:
@@ -157,9 +107,7 @@ def show(configs: Sequence[str], settings: Sequence[Setting], seeds: Sequence[in
     columns: list[list[str]] = []
     for config in configs:
         own = read_config(config)
-        found = [
-            [100 * float(scores[run_name(config, setting, seed)]["char_f1"]) for seed in seeds] for setting in settings
-        ]
+        found = [[100 * scores[run_name(config, setting, seed)]["char_f1"] for seed in seeds] for setting in settings]
         highest = max(map(mean, found))
         cells = [f"{Path(config).stem}  "]
         for setting, values in zip(settings, found, strict=True):
@@ -186,6 +134,8 @@ def main(given: Sequence[str] | None = None) -> None:
     configs, seeds = list(dict.fromkeys(options.configs)), list(dict.fromkeys(options.seeds))
     for config in configs:
         read_config(config)
+    if len({Path(config).stem for config in configs}) < len(configs):
+        raise KQAError("--configs: two of one name would share their runs; rename one")
     if min(seeds) < 0:
         raise KQAError(f"--seeds {min(seeds)}: at least 0 is needed")
     scores = sweep(configs, settings, seeds, options.output)

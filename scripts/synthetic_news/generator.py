@@ -8,10 +8,20 @@ from dataclasses import dataclass
 from functools import cache, cached_property
 from typing import Literal
 
-from .names import BANKS, BROKERS, BUILDERS, INDUSTRIES, STARTUPS, NameSource, contains_reserved, pick
+from .names import (
+    BANKS,
+    BROKERS,
+    BUILDERS,
+    INDUSTRIES,
+    RESERVED_SAVERS,
+    STARTUPS,
+    NameSource,
+    contains_reserved,
+    pick,
+)
 from .patterns import CONFLICTS, DOMAINS
 from .templates import Domain, Frame, Template
-from .values import VALUES
+from .values import VALUES, bank_product
 
 Split = Literal["pretrain", "train", "val", "test"]
 
@@ -251,6 +261,8 @@ class NewsGenerator:
             return names.product()
         if kind == "estate":
             return names.estate()
+        if kind == "bankproduct" and self._is_test:
+            return bank_product(self._rng, RESERVED_SAVERS)
         return VALUES[kind](self._rng)
 
     def _write(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from .names import pick, words
 from .phrases import PHRASES
@@ -377,9 +377,9 @@ def duration(rng: random.Random) -> str:
     return f"{2 + _below(rng, 14)}년" if rng.random() < 0.7 else f"{6 * (1 + _below(rng, 9))}개월"
 
 
-def bank_product(rng: random.Random) -> str:
-    """Return the kind of a financial product."""
-    return f"{pick(rng, _SAVERS)} {pick(rng, _ACCOUNTS)}"
+def bank_product(rng: random.Random, savers: Sequence[str] = _SAVERS) -> str:
+    """Return a financial product, named after whom it is for: 청년 적금."""
+    return f"{pick(rng, savers)} {pick(rng, _ACCOUNTS)}"
 
 
 def _one_of(items: tuple[str, ...] | list[str]) -> Callable[[random.Random], str]:

@@ -17,12 +17,14 @@ from script_options import run_script
 from synthetic_news import (
     Article,
     NewsGenerator,
+    Split,
     all_patterns,
     held_out_patterns,
     pattern_regex,
     reserved_names,
+    values,
 )
-from synthetic_news.names import NameSource, contains_reserved
+from synthetic_news.names import RESERVED_SAVERS, NameSource, contains_reserved
 
 from kqa_lightning.errors import KQAError
 
@@ -158,9 +160,9 @@ def test_no_reserved_name_is_part_of_a_pattern() -> None:
 
 def test_held_out_patterns_are_matched_by_no_other_pattern() -> None:
     """Every seen pattern is rendered with plain values and searched."""
-    values = defaultdict(lambda: "가나", {"t": "지난해", "td": "3일"})
+    plain = defaultdict(lambda: "가나", {"t": "지난해", "td": "3일"})
     seen = [t for t in all_patterns().values() if not t.held_out]
-    texts = {t.id: "".join(t.render(values)) for t in seen}
+    texts = {t.id: "".join(t.render(plain)) for t in seen}
     _assert_no_held_out(
         (text for name, text in texts.items() if ".q" not in name),
         (text for name, text in texts.items() if ".q" in name),
@@ -201,6 +203,28 @@ def test_the_test_split_draws_from_reserved_names_alone() -> None:
         for _ in range(300):
             source.start_article()
             assert contains_reserved(draw())
+
+
+def test_no_savings_product_of_the_test_split_is_one_of_the_others(sample: Path) -> None:
+    others = {f"{saver} {account}" for saver in values._SAVERS for account in values._ACCOUNTS}
+    texts = [" ".join(row.values()) for row in _rows(sample, "test.csv")]
+    assert [text for text in texts if any(product in text for product in others)] == []
+    assert sum(saver in row["answer"] for row in _rows(sample, "test.csv") for saver in RESERVED_SAVERS) >= 5
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_a_topic_has_the_particle_of_its_last_sound(split: Split) -> None:
+    """Of what a question is about, whatever stands there: 대표는 누구, 사장은 누구."""
+    generator = NewsGenerator(5, split)
+    topic = re.compile(r"([가-힣])(은|는) (?:누구|무엇|어디|언제|얼마|몇|어느|어떤)")
+    found = 0
+    for _ in range(1000):
+        for question in generator.article().questions:
+            if match := topic.search(question.text):
+                found += 1
+                has_final = "\u11a8" <= unicodedata.normalize("NFD", match[1])[-1] <= "\u11c2"
+                assert match[2] == ("은" if has_final else "는"), question.text
+    assert found > 1000
 
 
 def test_answers_are_parts_of_the_text_and_mostly_short(sample: Path) -> None:
