@@ -129,13 +129,8 @@ def _questions(prefix: str, answer_type: str, block: str) -> tuple[Template, ...
             completed.append(line)
         else:
             endings = "|".join(_ENDINGS[answer_type])
-            completed += [f"{_as_topic(phrase)}[{endings}]" for phrase in _expand(line)]
+            completed += [f"{attach(phrase, '은')}[{endings}]" for phrase in _expand(line)]
     return compile_block(prefix, "\n".join(completed))
-
-
-def _as_topic(phrase: str) -> str:
-    """Return a phrase with 은 or 는; the one that fits what a slot at its end will hold."""
-    return f"{phrase[:-1]}:은}}" if phrase.endswith("}") else attach(phrase, "은")
 
 
 def frame(name: str, kinds: str, sentences: str, **asks: tuple[str, str]) -> Frame:
