@@ -1,6 +1,6 @@
 """Choose settings on the validation questions: fine-tune with each of a grid, and show what each scores there.
 
-    python scripts/sweep.py --seeds 0 1 2              # how the rates of the tiny configurations were chosen: an hour
+    python scripts/sweep.py --seeds 0 1 2    # as the rates of the tiny configurations were chosen: about an hour
     python scripts/sweep.py --configs my.yaml --grid model.learning_rate=1e-4,2e-4,4e-4 --output runs/my-sweep
 
 Every fit is the command itself with the settings as flags; the test questions are not read. Killed and started

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
@@ -20,7 +19,7 @@ from .names import (
     contains_reserved,
     pick,
 )
-from .particles import attach
+from .particles import mend_topic
 from .patterns import CONFLICTS, DOMAINS
 from .templates import Domain, Frame, Template
 from .values import VALUES, bank_product
@@ -160,10 +159,6 @@ def _weighted_order(rng: random.Random, facts: list[_Fact]) -> list[_Fact]:
     return sorted(facts, key=key, reverse=True)
 
 
-# What a question is about, its last syllable in group 1.
-_TOPIC = re.compile(r"([가-힣])은(?=\?| (?:누구|무엇|어디|언제|얼마|몇|어느|어떤))")
-
-
 class NewsGenerator:
     """Draws articles; the same seed and split give the same articles everywhere."""
 
@@ -172,15 +167,6 @@ class NewsGenerator:
         self._split = split
         self._is_test = split == "test"
         self._names = NameSource(self._rng, reserved=self._is_test)
-
-    def _with_particle(self, question: str) -> str:
-        """Mend 대표은 누구: what a pattern ends in is completed before it is known what its slot will hold.
-
-        The pre-training text keeps it: tokenizers and weights of the bundled bases were learned from it as it was.
-        """
-        if self._split == "pretrain":
-            return question
-        return _TOPIC.sub(lambda match: attach(match[1], "은"), question)
 
     def article(self, max_questions: int | None = None, max_sentences: int = MAX_SENTENCES) -> Article:
         """Return a new article with one question per fact, or with at most ``max_questions``.
@@ -395,8 +381,10 @@ class NewsGenerator:
         option = fact.option
         use_held_out = self._is_test and option.held_out and rng.random() < _HELD_QUESTION_SHARE
         template = pick(rng, option.held_out if use_held_out else option.seen)
+        text = "".join(template.render(fact.values))
         return Question(
-            text=self._with_particle("".join(template.render(fact.values))),
+            # The bundled bases have learned from questions as they were: 대표은 누구.
+            text=text if self._split == "pretrain" else mend_topic(text),
             answer=fact.answer,
             sentence_pattern=fact.sentence.id,
             question_pattern=template.id,

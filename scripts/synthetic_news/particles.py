@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 
 NO_FINAL = 0
@@ -54,6 +55,8 @@ _PAIRS = {
 }
 # Contracted forms of the past copula: 이었다 -> 였다 after a vowel.
 _CONTRACTED = "이었"
+# What a question is about, its last syllable in group 1.
+_TOPIC = re.compile(r"([가-힣])은(?=\?| (?:누구|무엇|어디|언제|얼마|몇|어느|어떤))")
 
 
 def final_consonant(word: str) -> int:
@@ -113,3 +116,11 @@ def particle(word: str, kind: str) -> str:
 def attach(word: str, kind: str) -> str:
     """Return ``word`` followed by the fitting form of the particle ``kind``."""
     return word + particle(word, kind)
+
+
+def mend_topic(question: str) -> str:
+    """Give what a question is about its own particle: 대표는 누구 for 대표은 누구.
+
+    A noun phrase becomes a question before it is known what the slot at its end will hold.
+    """
+    return _TOPIC.sub(lambda match: attach(match[1], "은"), question)

@@ -1,7 +1,7 @@
 """Particles follow the sound a word ends with, however it is written."""
 
 import pytest
-from synthetic_news.particles import attach, particle
+from synthetic_news.particles import attach, mend_topic, particle
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,16 @@ def test_attach_keeps_the_word() -> None:
 def test_unknown_particle_is_refused() -> None:
     with pytest.raises(ValueError, match="unknown particle"):
         particle("한빛전자", "도")
+
+
+@pytest.mark.parametrize(
+    ("question", "mended"),
+    [
+        ("한빛전자의 새 대표은 누구인가?", "한빛전자의 새 대표는 누구인가?"),
+        ("한빛전자의 신임 감사은?", "한빛전자의 신임 감사는?"),
+        ("한빛전자의 새 사장은 누구인가?", "한빛전자의 새 사장은 누구인가?"),
+        ("공장을 지은 회사는 어디인가?", "공장을 지은 회사는 어디인가?"),
+    ],
+)
+def test_a_topic_gets_its_own_particle(question: str, mended: str) -> None:
+    assert mend_topic(question) == mended
