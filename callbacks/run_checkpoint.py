@@ -25,8 +25,9 @@ class RunCheckpoint(Callback):
     """Keeps ``checkpoints/last.ckpt``, ``checkpoints/best.ckpt`` and ``adapter/`` of a ``fit``.
 
     Both checkpoints hold all that is needed to go on. The best is the one with the highest val/char_f1, the earliest
-    of equal ones; ``adapter/`` holds its adapters in PEFT format. last.ckpt is never written among the micro-batches
-    of an optimizer step. One that is written before a validation says so, and the run that goes on begins with it.
+    of equal ones, unless that is lost; ``adapter/`` holds its adapters in PEFT format. last.ckpt is never written among
+    the micro-batches of an optimizer step. One that is written before a validation says so, and the run that goes on
+    begins with it.
     A validation that only a signal brought about can make another checkpoint the best as well, until the run goes on:
     that is then the run which was never stopped.
 
@@ -48,6 +49,7 @@ class RunCheckpoint(Callback):
         self._fitting = False
         self._continues = False
         self._score_before: float | None = None  # the best one, by the checkpoint that the run goes on from
+        self._best_is_lost = False  # it was written by the run that this one goes on with, and cannot be read
         self._step = 0  # optimizer steps done at the end of the latest batch
         self._saved_time = 0.0
         self._batches_into_step = 0  # micro-batches since the latest optimizer step
@@ -142,8 +144,8 @@ class RunCheckpoint(Callback):
         trainer.validated_step = trainer.global_step
         was_due, self._validation_due = self._validation_due, False
         score = float(trainer.callback_metrics.get(SCORE, -1.0))
-        if self.best_score is None or score > self.best_score:
-            self.best_score = score
+        if self._is_new_best(score):
+            self.best_score, self._best_is_lost = score, False
             if trainer.stopped_early and trainer.is_global_zero:
                 trainer.folder.keep_best()
             trainer.save_checkpoint(trainer.folder.best)
@@ -175,6 +177,12 @@ class RunCheckpoint(Callback):
         is_stop = self._fitting and isinstance(exception, SIGTERMException)
         if is_stop and isinstance(trainer, KQATrainer) and trainer.begun and not self._is_to_validate(trainer):
             self._complete(trainer, pl_module)
+
+    def _is_new_best(self, score: float) -> bool:
+        """Of equal scores the earlier one is best, unless its checkpoint is lost."""
+        if self.best_score is None or score > self.best_score:
+            return True
+        return self._best_is_lost and score == self.best_score
 
     def _is_to_validate(self, trainer: KQATrainer) -> bool:
         """Whether the run's last validation is still to come."""
@@ -240,6 +248,7 @@ class RunCheckpoint(Callback):
         trainer.begun = True
         trainer.strategy.barrier("an earlier run is set aside")
         self.best_score = folder.best_score(self._score_before) if self._continues else None
+        self._best_is_lost = self._continues and folder.best_is_lost()
         # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
         others = [other for other in trainer.callbacks if other is not self]
         trainer.callbacks = [*others, self]

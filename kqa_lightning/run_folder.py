@@ -190,7 +190,7 @@ class RunFolder:
                 return otherwise
             return read_checkpoint(self.best_before_stop, mmap=True)["best_score"]
         except KQAError:
-            say(f"{self.best} cannot be read: a validation with a higher score than any before writes a new one")
+            say(f"{self.best} cannot be read: a validation with the highest score so far writes a new one")
             return otherwise
 
     def keep_best(self) -> None:

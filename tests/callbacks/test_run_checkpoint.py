@@ -4,6 +4,7 @@ import math
 import shutil
 import signal
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -189,6 +190,23 @@ def test_a_best_checkpoint_that_is_gone_leaves_its_adapter(
     assert f"cannot be read: {folder / 'adapter'} holds the last weights" in capsys.readouterr().err
     last, adapter = load(folder / LAST)["state_dict"], load_file(folder / ADAPTER)
     assert all(torch.equal(adapter[name], last[in_checkpoint(name)]) for name in adapter)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda best: best.write_bytes(b"x")], ids=["gone", "damaged"])
+def test_a_best_checkpoint_that_is_lost_is_written_again_by_an_equal_score(
+    runs: SmallRuns, tmp_path: Path, damage: Callable[[Path], object]
+) -> None:
+    """As where a finished run goes on whose end was the best."""
+    options = ("--trainer.max_steps", "2")
+    run = runs.folder / "equal"
+    assert runs("fit", str(run), *options) == 0
+    before = Path(shutil.copy(run / BEST, tmp_path))
+    damage(run / BEST)
+    assert runs("fit", str(run), *options, "--ckpt_path", "last") == 0
+    assert load(run / BEST)["best_score"] == load(before)["best_score"]
+    assert same_weights(run / BEST, before)
+    best, adapter = load(run / BEST)["state_dict"], load_file(run / ADAPTER)
+    assert all(torch.equal(adapter[name], best[in_checkpoint(name)]) for name in adapter)
 
 
 def test_loaders_that_are_made_anew_each_epoch_go_on_where_they_were(runs: SmallRuns, fitted: Path) -> None:
