@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import torch
 from safetensors.torch import load_file
 from small_runs import SmallRuns, contents, read_rows, read_yaml, refusal, write_rows
 
@@ -256,15 +257,32 @@ def test_a_damaged_fold_is_named(runs: SmallRuns, capsys: pytest.CaptureFixture[
     assert str(lines) in errors[0]
 
 
-def test_a_fold_whose_checkpoint_is_damaged_can_be_made_anew(
-    runs: SmallRuns, crossfitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    root = tmp_path / "damaged"
+def copy_with_damaged_best(crossfitted: Path, root: Path) -> Path:
+    """The first fold of the copy, which is to be answered again."""
     shutil.copytree(crossfitted, root)
     fold = root / "oof/fold-1"
     for file in (*fold.glob("predictions.*"), root / LINES):
         file.unlink()
     (fold / "checkpoints/best.ckpt").write_bytes(b"no checkpoint")
+    return fold
+
+
+def test_a_fold_whose_best_checkpoint_is_damaged_is_answered_by_an_end_that_is_as_good(
+    runs: SmallRuns, crossfitted: Path, tmp_path: Path
+) -> None:
+    root = tmp_path / "damaged"
+    copy_with_damaged_best(crossfitted, root)
+    assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 0
+    assert (root / LINES).read_bytes() == (crossfitted / LINES).read_bytes()
+
+
+def test_a_fold_whose_checkpoints_are_damaged_can_be_made_anew(
+    runs: SmallRuns, crossfitted: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = tmp_path / "damaged"
+    fold = copy_with_damaged_best(crossfitted, root)
+    last = fold / "checkpoints/last.ckpt"
+    torch.save({**torch.load(last, weights_only=True), "best_score": 1.0}, last)  # the end was not the best
     assert runs("crossfit", str(root), *FOLDS, "--ckpt_path", "last") == 2
     *_, error = capsys.readouterr().err.splitlines()
     assert error.startswith("error: ")
