@@ -11,6 +11,7 @@ from peft import PeftModel
 from random_models import randomise, save_base
 
 from kqa_lightning.model.base import LoRA, attach_lora, load_base_model
+from kqa_lightning.model.grouped_lora import group_lora
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -49,6 +50,7 @@ def make_model(bases: dict[str, Path]) -> Callable[..., PeftModel]:
         model = attach_lora(base, lora, gradient_checkpointing=checkpointing)
         if randomised:
             randomise(model, seed)
+        group_lora(model)  # as `fit` does
         return model
 
     return make

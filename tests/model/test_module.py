@@ -17,7 +17,9 @@ from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.data.packing import pack
 from kqa_lightning.data.prompts import Gemma2Prompt, NousPrompt, Prompt
 from kqa_lightning.errors import KQAError
+from kqa_lightning.model import grouped_lora
 from kqa_lightning.model.base import LoRA, load_base_model
+from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.module import DEFAULT_LORA, AnsweredQuestion, KQAModule
 
 COMPANIES = ("한빛전자", "서울제강", "동방식품", "미래화학", "대한조선", "푸른통신")
@@ -134,6 +136,17 @@ def test_training_lowers_the_loss_and_leaves_the_base(
         found = made.model.base_model.model.get_submodule(name).base_layer.weight
         assert torch.equal(found, linear)
     assert torch.equal(made.model.get_input_embeddings().weight, base.get_input_embeddings().weight)
+
+
+def test_training_computes_projections_in_groups(
+    fitted: tuple[KQAModule, KQADataModule, Recorder], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, questions, _ = fitted
+    counts: list[int] = []
+    project = grouped_lora._project
+    monkeypatch.setattr(grouped_lora, "_project", lambda layers, x: counts.append(len(layers)) or project(layers, x))
+    token_losses(made.model, pack(list(questions.articles["train"])[:1], questions.encoder.pad_id))
+    assert set(counts) == {1, 2, 3}
 
 
 def test_the_schedule_warms_up_and_ends_with_the_run(fitted: tuple[KQAModule, KQADataModule, Recorder]) -> None:

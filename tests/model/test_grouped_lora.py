@@ -1,0 +1,177 @@
+"""Projections computed in groups give what PEFT's own forward gives, and are left to it where they would not."""
+
+import copy
+from collections.abc import Callable
+
+import pytest
+import torch
+from peft import LoraConfig, PeftModel, get_peft_model
+from peft.tuners.lora import LoraLayer
+from random_models import COMMON, PAD, random_article, randomise
+from torch import Tensor, nn
+from transformers import AutoModelForCausalLM, Qwen2Config
+
+from kqa_lightning.data.packing import pack
+from kqa_lightning.model import grouped_lora
+from kqa_lightning.model.base import LoRA, attach_lora
+from kqa_lightning.model.grouped_lora import group_lora
+from kqa_lightning.model.loss import token_losses
+
+ARTICLES = [random_article(1, 40, [(6, 3), (9, 5), (4, 1)]), random_article(2, 11, [(4, 4), (7, 2)])]
+
+
+def ungrouped(model: PeftModel) -> PeftModel:
+    """The model with PEFT's own forward."""
+    for module in model.modules():
+        if isinstance(module, LoraLayer):
+            module.__dict__.pop("forward", None)
+    return model
+
+
+def descend(model: PeftModel) -> tuple[Tensor, dict[str, Tensor]]:
+    """Losses of the articles and the gradient of each adapter tensor."""
+    torch.manual_seed(0)  # of dropout
+    model.zero_grad()
+    losses = token_losses(model, pack(ARTICLES, PAD))
+    losses.sum().backward()
+    return losses.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+
+
+def agree(model: PeftModel) -> bool:
+    """Whether losses and gradients are PEFT's own, but for rounding."""
+    losses, gradients = descend(model)
+    expected_losses, expected = descend(ungrouped(model))
+    assert torch.allclose(losses, expected_losses, rtol=1e-5, atol=1e-5)
+    assert gradients.keys() == expected.keys()
+    return all((gradients[name] - one).norm() <= 1e-5 * one.norm() for name, one in expected.items())
+
+
+@pytest.fixture
+def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many projections were computed together each time from now on."""
+    counts: list[int] = []
+    project = grouped_lora._project
+
+    def counted(layers: list[LoraLayer], x: Tensor) -> tuple[Tensor, ...]:
+        counts.append(len(layers))
+        return project(layers, x)
+
+    monkeypatch.setattr(grouped_lora, "_project", counted)
+    return counts
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+@pytest.mark.parametrize("quantization", ["nf4", "none"])
+def test_losses_and_gradients_are_pefts(
+    make_model: Callable[..., PeftModel], family: str, quantization: str, together: list[int]
+) -> None:
+    model = make_model(family, quantization)
+    assert agree(model)
+    # Query, key and value; gate and up. The last layer's keys and values are of all columns, its queries of a few.
+    assert together.count(3) == together.count(2) == model.config.num_hidden_layers
+
+
+@pytest.mark.parametrize("family", ["gemma2", "llama"])
+def test_so_they_are_with_gradient_checkpointing(
+    make_model: Callable[..., PeftModel], family: str, together: list[int]
+) -> None:
+    assert agree(make_model(family, gradient_checkpointing=True))
+    assert together
+
+
+def test_the_gradients_are_those_of_finite_differences() -> None:
+    torch.manual_seed(0)
+    bases = [nn.Linear(5, width, bias=False, dtype=torch.float64).requires_grad_(False) for width in (3, 4)]
+    x = torch.randn(2, 6, 5, dtype=torch.float64, requires_grad=True)
+    shapes = ((2, 5), (1, 5), (3, 2), (4, 1))  # two A, of different ranks, and their B
+    matrices = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
+
+    def outputs(x: Tensor, *matrices: Tensor) -> tuple[Tensor, ...]:
+        return grouped_lora._Projections.apply(x, bases, [0.5, 2.0], *matrices)
+
+    first, second = outputs(x, *matrices)
+    assert torch.allclose(first, bases[0](x) + 0.5 * (x @ matrices[0].T) @ matrices[2].T)
+    assert torch.allclose(second, bases[1](x) + 2.0 * (x @ matrices[1].T) @ matrices[3].T)
+    assert torch.autograd.gradcheck(outputs, (x, *matrices))
+
+
+def test_without_gradients_peft_computes(make_model: Callable[..., PeftModel], together: list[int]) -> None:
+    """Answers stay those of plain PEFT to the bit."""
+    model = make_model("llama")
+    ids = torch.randint(3, 50, (2, 9))
+    with torch.no_grad():
+        logits = model(input_ids=ids).logits
+        assert torch.equal(logits, ungrouped(model)(input_ids=ids).logits)
+    assert not together
+
+
+def test_what_is_not_plain_lora_is_left_to_peft(make_model: Callable[..., PeftModel], together: list[int]) -> None:
+    model = make_model("llama", lora=LoRA(r=4, dropout=0.5))
+    assert agree(model)
+    assert not together
+    group_lora(model.eval())
+    assert agree(model)  # nothing is dropped now
+    assert together
+    together.clear()
+    group_lora(model)
+    with model.disable_adapter():
+        model(input_ids=torch.tensor([[3, 4, 5]]))
+    with torch.autocast("cpu", torch.bfloat16):
+        model(input_ids=torch.tensor([[3, 4, 5]]))
+    model.add_adapter("other", LoraConfig(r=2, use_dora=True, target_modules=["q_proj"]))
+    model.set_adapter("other")
+    model(input_ids=torch.tensor([[3, 4, 5]]))
+    assert not together
+
+
+def test_projections_with_a_bias_are_left_to_peft(together: list[int]) -> None:
+    """Qwen 2 has them at query, key and value alone."""
+    torch.manual_seed(0)
+    model = attach_lora(AutoModelForCausalLM.from_config(Qwen2Config(**COMMON)), LoRA(r=4))
+    randomise(model, 0)
+    group_lora(model)
+    assert agree(model)
+    assert set(together) == {1, 2}
+
+
+def test_some_projections_may_have_adapters(make_model: Callable[..., PeftModel], together: list[int]) -> None:
+    model = make_model("gemma2", lora=LoRA(r=4, target_modules=("q_proj", "v_proj", "up_proj")))
+    assert agree(model)
+    assert set(together) == {1, 2}
+
+
+def test_projections_of_other_inputs_are_their_own() -> None:
+    """A group must not take one tensor for another, or give an output out twice."""
+    torch.manual_seed(0)
+
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.q_proj, self.k_proj = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+
+        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+            return self.q_proj(x) + self.k_proj(y) + self.k_proj(x) * self.k_proj(x)
+
+    model = get_peft_model(Attention(), LoraConfig(r=2, target_modules=["q_proj", "k_proj"]))
+    randomise(model, 0)
+    x, y = torch.randn(3, 8), torch.randn(3, 8)
+    expected = model(x, y)
+    group_lora(model)
+    assert torch.allclose(model(x, y), expected, atol=1e-6)
+
+
+def test_grouping_again_changes_nothing_and_a_copy_has_groups_of_its_own(
+    make_model: Callable[..., PeftModel], together: list[int]
+) -> None:
+    model = make_model("llama")
+    losses, _ = descend(model)
+    first = len(together)
+    group_lora(model)
+    other = copy.deepcopy(model)
+    descend(model)
+    assert len(together) == 2 * first
+    with torch.no_grad():
+        for parameter in model.parameters():
+            if parameter.requires_grad:
+                parameter.zero_()
+    assert torch.equal(descend(other)[0], losses)
