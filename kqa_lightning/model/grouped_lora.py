@@ -96,7 +96,8 @@ def _is_plain(layer: Any, x: Tensor) -> bool:
         return False
     weight: Any = base.weight
     if type(base) is Linear4bit:
-        return weight.quant_state is not None and base.compute_dtype in (None, x.dtype)
+        state = weight.quant_state
+        return state is not None and state.dtype == x.dtype and base.compute_dtype in (None, x.dtype)
     return type(base) is nn.Linear and weight.dtype == x.dtype and not weight.requires_grad
 
 
