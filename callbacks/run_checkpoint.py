@@ -144,7 +144,7 @@ class RunCheckpoint(Callback):
         trainer.validated_step = trainer.global_step
         was_due, self._validation_due = self._validation_due, False
         score = float(trainer.callback_metrics.get(SCORE, -1.0))
-        if self._is_new_best(score):
+        if self._is_new_best(trainer, score):
             self.best_score, self._best_is_lost = score, False
             if trainer.stopped_early and trainer.is_global_zero:
                 trainer.folder.keep_best()
@@ -178,11 +178,16 @@ class RunCheckpoint(Callback):
         if is_stop and isinstance(trainer, KQATrainer) and trainer.begun and not self._is_to_validate(trainer):
             self._complete(trainer, pl_module)
 
-    def _is_new_best(self, score: float) -> bool:
-        """Of equal scores the earlier one is best, unless its checkpoint is lost."""
-        if self.best_score is None or score > self.best_score:
+    def _is_new_best(self, trainer: KQATrainer, score: float) -> bool:
+        """Of equal scores the earlier one is best, unless its checkpoint is lost.
+
+        What a signal brought about replaces none that is lost: adapter/ has its weights, and nothing else.
+        """
+        if self.best_score is None:
             return True
-        return self._best_is_lost and score == self.best_score
+        if self._best_is_lost:
+            return score >= self.best_score and not trainer.stopped_early
+        return score > self.best_score
 
     def _is_to_validate(self, trainer: KQATrainer) -> bool:
         """Whether the run's last validation is still to come."""
@@ -247,8 +252,12 @@ class RunCheckpoint(Callback):
                 say(f"an earlier run in {folder.root} was moved to {moved}")
         trainer.begun = True
         trainer.strategy.barrier("an earlier run is set aside")
-        self.best_score = folder.best_score(self._score_before) if self._continues else None
-        self._best_is_lost = self._continues and folder.best_is_lost()
+        self.best_score = None
+        if self._continues:
+            # What the first process reads counts: files may differ, or change.
+            score = folder.best_score(self._score_before)
+            self.best_score, can_be_read = trainer.strategy.broadcast((score, folder.has_best()))
+            self._best_is_lost = self.best_score is not None and not can_be_read
         # Last in line from here on: what else stops the run has spoken before a checkpoint is written.
         others = [other for other in trainer.callbacks if other is not self]
         trainer.callbacks = [*others, self]

@@ -214,6 +214,11 @@ class RunFolder:
         except KQAError:  # damaged, or there is none: what was kept is whole
             return self.best_before_stop.is_file()
 
+    def has_best(self) -> bool:
+        """Whether the best checkpoint of the run that nobody stopped can be read: it or what was kept of it."""
+        kept = _is_readable(self.best_before_stop)
+        return kept or (_is_readable(self.best) and not self._best_is_of_a_stop())
+
     def best_is_lost(self) -> bool:
         """Whether there is a best.ckpt that cannot be read, or last.ckpt has the score of one that is gone."""
         try:

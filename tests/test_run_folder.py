@@ -8,7 +8,7 @@ from small_runs import contents
 
 from kqa_lightning.answer_journal import AnswerJournal
 from kqa_lightning.errors import KQAError
-from kqa_lightning.run_folder import RunFolder
+from kqa_lightning.run_folder import OF_A_STOP, RunFolder
 
 PARTS = ("optimizer_states", "lr_schedulers", "loops", "callbacks", "global_step", "train_loader", "random_state")
 CHECKPOINT = dict.fromkeys(PARTS) | {"state_dict": {}}
@@ -75,6 +75,22 @@ def test_a_best_checkpoint_is_lost_where_it_is_damaged_or_only_its_score_is_left
     assert (folder.best_is_lost(), folder.best_score(0.5)) == (False, 0.7)
     folder.best.write_bytes(folder.best.read_bytes()[:100])
     assert (folder.best_is_lost(), folder.best_score(0.5)) == (True, 0.5)
+
+
+def test_the_best_of_the_run_is_there_while_it_or_what_was_kept_of_it_can_be_read(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path)
+    folder.checkpoints.mkdir()
+    assert not folder.has_best()
+    torch.save(CHECKPOINT | {"best_score": 0.7, OF_A_STOP: True}, folder.best)
+    assert not folder.has_best()  # a run that nobody stopped has had none
+    torch.save(CHECKPOINT | {"best_score": 0.5}, folder.best_before_stop)
+    assert folder.has_best()
+    folder.best.unlink()
+    assert folder.has_best()
+    folder.best_before_stop.write_bytes(b"x")
+    assert not folder.has_best()
+    torch.save(CHECKPOINT | {"best_score": 0.5}, folder.best)
+    assert folder.has_best()
 
 
 def test_curves_of_a_run_that_never_began_are_discarded(tmp_path: Path) -> None:

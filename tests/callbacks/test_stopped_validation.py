@@ -4,6 +4,7 @@ import shutil
 import signal
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -66,6 +67,28 @@ def test_the_run_that_goes_on_was_never_stopped(runs: SmallRuns, fitted: Path, s
     assert load(folder / LAST)["validation_due"] is (step == 6)
     assert (folder / KEPT).exists() is (step == 6)
     assert_never_stopped(runs, folder, fitted)
+
+
+@pytest.mark.parametrize("damage", [Path.unlink, lambda best: best.write_bytes(b"x")], ids=["gone", "damaged"])
+def test_a_stop_replaces_no_best_that_is_lost(
+    runs: SmallRuns, tmp_path: Path, damage: Callable[[Path], object], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its weights are in adapter/ alone then."""
+    folder = runs.folder / f"lost-{tmp_path.name}"
+    validated = trouble(3, "SIGTERM", tmp_path / "once", validating=True)
+    assert runs("fit", folder.name, *LIKE_FITTED, validated) == 143
+    assert runs("fit", folder.name, *LIKE_FITTED, *NEVER, trouble(4, "SIGTERM"), "--ckpt_path", "last") == 143
+    (folder / KEPT).unlink(missing_ok=True)
+    damage(folder / BEST)
+    rescored(folder / LAST, -1.0)  # whatever is found is better
+    adapter = (folder / ADAPTER).read_bytes()
+    capsys.readouterr()
+    assert runs("fit", folder.name, *LIKE_FITTED, *NEVER, trouble(5, "SIGTERM"), "--ckpt_path", "last") == 143
+    assert f"{folder / 'adapter'} is as it was" in capsys.readouterr().err
+    assert (folder / ADAPTER).read_bytes() == adapter
+    assert not (folder / KEPT).exists()
+    assert runs("fit", folder.name, *LIKE_FITTED, "--ckpt_path", "last") == 0
+    assert load(folder / BEST)["global_step"] > 5
 
 
 @pytest.mark.parametrize("go_on_from", ["last", "best"])

@@ -1,7 +1,9 @@
 """Projections computed in groups give what PEFT's own forward gives, and are left to it where they would not."""
 
 import copy
+import io
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -9,11 +11,11 @@ from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from random_models import COMMON, PAD, random_article, randomise
 from torch import Tensor, nn
-from transformers import AutoModelForCausalLM, Qwen2Config
+from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.model import grouped_lora
-from kqa_lightning.model.base import LoRA, attach_lora
+from kqa_lightning.model.base import ALL_PROJECTIONS, LoRA, attach_lora
 from kqa_lightning.model.grouped_lora import group_lora
 from kqa_lightning.model.loss import token_losses
 
@@ -21,11 +23,12 @@ ARTICLES = [random_article(1, 40, [(6, 3), (9, 5), (4, 1)]), random_article(2, 1
 
 
 def ungrouped(model: PeftModel) -> PeftModel:
-    """The model with PEFT's own forward."""
-    for module in model.modules():
+    """A copy of the model with PEFT's own forward."""
+    copied = copy.deepcopy(model)
+    for module in copied.modules():
         if isinstance(module, LoraLayer):
             module.__dict__.pop("forward", None)
-    return model
+    return copied
 
 
 def descend(model: PeftModel) -> tuple[Tensor, dict[str, Tensor]]:
@@ -82,7 +85,7 @@ def test_so_they_are_with_gradient_checkpointing(
 def test_the_gradients_are_those_of_finite_differences() -> None:
     torch.manual_seed(0)
     bases = [nn.Linear(5, width, bias=False, dtype=torch.float64).requires_grad_(False) for width in (3, 4)]
-    x = torch.randn(2, 6, 5, dtype=torch.float64, requires_grad=True)
+    x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     shapes = ((2, 5), (1, 5), (3, 2), (4, 1))  # two A, of different ranks, and their B
     matrices = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
@@ -109,19 +112,42 @@ def test_what_is_not_plain_lora_is_left_to_peft(make_model: Callable[..., PeftMo
     model = make_model("llama", lora=LoRA(r=4, dropout=0.5))
     assert agree(model)
     assert not together
-    group_lora(model.eval())
+    model.eval()
     assert agree(model)  # nothing is dropped now
     assert together
     together.clear()
-    group_lora(model)
+    ids = torch.tensor([[3, 4, 5]])
     with model.disable_adapter():
-        model(input_ids=torch.tensor([[3, 4, 5]]))
+        model(input_ids=ids)
     with torch.autocast("cpu", torch.bfloat16):
-        model(input_ids=torch.tensor([[3, 4, 5]]))
-    model.add_adapter("other", LoraConfig(r=2, use_dora=True, target_modules=["q_proj"]))
-    model.set_adapter("other")
-    model(input_ids=torch.tensor([[3, 4, 5]]))
+        model(input_ids=ids)
+    model.add_adapter("weighted", LoraConfig(r=2, use_dora=True, target_modules=["q_proj"]))
+    model.add_adapter("other", LoraConfig(r=2, target_modules=["q_proj"]))
+    model.set_adapter("weighted")
+    model(input_ids=ids)
+    model.base_model.set_adapter(["default", "other"])
+    model(input_ids=ids)
+    model.base_model.merge_adapter(adapter_names=["other"])
+    model(input_ids=ids)
     assert not together
+
+
+def test_in_bf16_peft_computes(make_model: Callable[..., PeftModel], together: list[int]) -> None:
+    make_model("gemma2", precision="bf16")(input_ids=torch.tensor([[3, 4, 5]])).logits.sum().backward()
+    assert not together
+
+
+@pytest.mark.parametrize(
+    "settings", [{"rank_pattern": {"k_proj": 3}, "alpha_pattern": {"v_proj": 32}}, {"use_rslora": True}]
+)
+def test_each_projection_has_its_own_rank_and_scale(settings: dict[str, Any], together: list[int]) -> None:
+    torch.manual_seed(0)
+    config = LoraConfig(r=4, lora_alpha=8, target_modules=list(ALL_PROJECTIONS), **settings)
+    model = get_peft_model(LlamaForCausalLM(LlamaConfig(**COMMON)), config)
+    randomise(model, 0)
+    group_lora(model)
+    assert agree(model)
+    assert set(together) == {1, 2, 3}
 
 
 def test_projections_with_a_bias_are_left_to_peft(together: list[int]) -> None:
@@ -140,24 +166,54 @@ def test_some_projections_may_have_adapters(make_model: Callable[..., PeftModel]
     assert set(together) == {1, 2}
 
 
-def test_projections_of_other_inputs_are_their_own() -> None:
-    """A group must not take one tensor for another, or give an output out twice."""
-    torch.manual_seed(0)
+class Reading(nn.Module):
+    """Two projections, called in as many ways as there are."""
 
-    class Attention(nn.Module):
-        def __init__(self) -> None:
-            super().__init__()
-            self.q_proj, self.k_proj = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
+    def __init__(self) -> None:
+        super().__init__()
+        self.q_proj, self.k_proj = nn.Linear(8, 8, bias=False), nn.Linear(8, 8, bias=False)
 
-        def forward(self, x: Tensor, y: Tensor) -> Tensor:
+    def forward(self, x: Tensor, y: Tensor, how: str) -> Tensor:
+        if how == "other inputs":
             return self.q_proj(x) + self.k_proj(y) + self.k_proj(x) * self.k_proj(x)
+        if how == "the second first":
+            return self.k_proj(x) * self.q_proj(x)
+        if how == "the first alone":
+            return self.q_proj(x)
+        if how == "changed in place":
+            return self.q_proj(x).clamp_(-0.1, 0.1) + self.k_proj(x)
+        if how == "the second without a graph":
+            read = self.q_proj(x)
+            with torch.no_grad():
+                other = self.k_proj(x)
+            return read + other
+        raise AssertionError(how)
 
-    model = get_peft_model(Attention(), LoraConfig(r=2, target_modules=["q_proj", "k_proj"]))
+
+@pytest.mark.parametrize(
+    "how",
+    ["other inputs", "the second first", "the first alone", "changed in place", "the second without a graph"],
+)
+@pytest.mark.parametrize("rows", [3, 0])
+def test_however_they_are_called_it_is_as_in_peft(how: str, rows: int) -> None:
+    """A group must not take one tensor for another, give an output out twice, or learn from what nobody used."""
+    torch.manual_seed(0)
+    model = get_peft_model(Reading(), LoraConfig(r=2, target_modules=["q_proj", "k_proj"]))
     randomise(model, 0)
-    x, y = torch.randn(3, 8), torch.randn(3, 8)
-    expected = model(x, y)
     group_lora(model)
-    assert torch.allclose(model(x, y), expected, atol=1e-6)
+    other = ungrouped(model)
+    x, y = torch.randn(2, rows, 8), torch.randn(2, rows, 8)
+    for _ in range(2):  # nothing of a call is left for the next
+        found, expected = model(x, y, how), other(x, y, how)
+        assert torch.allclose(found, expected, atol=1e-6)
+        found.sum().backward()
+        expected.sum().backward()
+        for mine, its in zip(model.parameters(), other.parameters(), strict=True):
+            assert (mine.grad is None) == (its.grad is None)
+            assert its.grad is None or torch.allclose(mine.grad, its.grad, atol=1e-5)
+        with torch.no_grad():
+            for parameter in (*model.parameters(), *other.parameters()):
+                parameter.mul_(1.5)
 
 
 def test_grouping_again_changes_nothing_and_a_copy_has_groups_of_its_own(
@@ -167,11 +223,19 @@ def test_grouping_again_changes_nothing_and_a_copy_has_groups_of_its_own(
     losses, _ = descend(model)
     first = len(together)
     group_lora(model)
-    other = copy.deepcopy(model)
+    stored = io.BytesIO()
+    torch.save(model, stored)
+    stored.seek(0)
+    others = [copy.deepcopy(model), torch.load(stored, weights_only=False)]  # the latter as other processes get it
     descend(model)
     assert len(together) == 2 * first
     with torch.no_grad():
         for parameter in model.parameters():
             if parameter.requires_grad:
                 parameter.zero_()
-    assert torch.equal(descend(other)[0], losses)
+    for other in others:
+        together.clear()
+        assert torch.equal(descend(other)[0], losses)
+        assert len(together) == first
+        with torch.no_grad():
+            token_losses(other, pack(ARTICLES, PAD))

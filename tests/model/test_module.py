@@ -147,6 +147,11 @@ def test_training_computes_projections_in_groups(
     monkeypatch.setattr(grouped_lora, "_project", lambda layers, x: counts.append(len(layers)) or project(layers, x))
     token_losses(made.model, pack(list(questions.articles["train"])[:1], questions.encoder.pad_id))
     assert set(counts) == {1, 2, 3}
+    counts.clear()
+    fresh = module(Path(made.base_model))
+    fresh.configure_model()  # as the benchmark's other ways have it, and who only answers
+    token_losses(fresh.model, pack(list(questions.articles["train"])[:1], questions.encoder.pad_id))
+    assert not counts
 
 
 def test_the_schedule_warms_up_and_ends_with_the_run(fitted: tuple[KQAModule, KQADataModule, Recorder]) -> None:
