@@ -27,9 +27,8 @@ def draw_speeds(path: Path, speeds: Mapping[str, Mapping[str, Sequence[float]]],
         spread = [[m - min(one[way]), max(one[way]) - m] for m, one in zip(medians, speeds.values(), strict=True)]
         left = [group + (place - (len(ways) - 1) / 2) * width for group in range(len(speeds))]
         bars = axes.bar(left, medians, width, yerr=list(zip(*spread, strict=True)), capsize=2, label=way)
-        axes.bar_label(
-            bars, [f"{median:.0f}" if median >= 10 else f"{median:.2g}" for median in medians], padding=2, fontsize=7
-        )
+        labels = [f"{median:.0f}" if median >= 10 else f"{median:.2g}" for median in medians]
+        axes.bar_label(bars, labels, padding=2, fontsize=7)
     axes.set_yscale("log")
     axes.set_ylabel("answers a second")
     axes.set_xticks(range(len(speeds)), [name.replace("/", "\n") for name in speeds])
