@@ -135,10 +135,10 @@ FAMILIES = {
         Family(
             name="eeve",
             seed=2,
-            cycles=(1000, 1000, 900, 800, 800),
+            cycles=(1000, 1000, 900, 800, 800, 2000),
             shuffled_from=1300,
             talkative_from=None,
-            restarted_from=(2900,),
+            restarted_from=(2900, 4500),
             vocabulary=1216,
             control=("<unk>", "<s>", "</s>", "<|im_start|>", "<|im_end|>"),
             bos="<s>",
