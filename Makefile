@@ -42,7 +42,7 @@ format: $(STAMP)  ## Format the code
 sample: $(STAMP)  ## Write the sample data set again
 	$(BIN)/python scripts/make_sample_data.py
 
-bases: $(STAMP)  ## Pre-train the three tiny bases again: about six hours on one core
+bases: $(STAMP)  ## Pre-train the three tiny bases again: about seven hours on one core
 	$(BIN)/python scripts/make_tiny_bases.py
 
 clean:  ## Remove the demo's runs and caches, not the environment, other runs nor a half-trained base

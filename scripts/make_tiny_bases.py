@@ -1,6 +1,6 @@
 """Pre-train the three tiny base models of the demo from scratch.
 
-    python scripts/make_tiny_bases.py                # all three, some six hours on one core
+    python scripts/make_tiny_bases.py                # all three, some seven hours on one core
     python scripts/make_tiny_bases.py --only eeve
 
 Deterministic by seed on one kind of processor; killed and started again, it goes on where it stopped.

@@ -107,6 +107,17 @@ def test_files_are_equal_when_made_again(sample: Path, tmp_path: Path) -> None:
     assert sum((sample / name).stat().st_size for name in FILES) < MAX_TOTAL_BYTES
 
 
+def test_a_seed_given_is_that_of_all_splits(tmp_path: Path, sample: Path) -> None:
+    assert make_sample_data.SEEDS["test"] != make_sample_data.SEEDS["train"]
+    seed = make_sample_data.SEEDS["train"]
+    make_sample_data.main(["--output", str(tmp_path), "--seed", str(seed)])
+    for split in make_sample_data.SEEDS:
+        name = f"{split}.csv"
+        assert ((tmp_path / name).read_bytes() == (sample / name).read_bytes()) == (split != "test")
+        written = list(dict.fromkeys(row["context"] for row in _rows(tmp_path, name)))
+        assert written == [article.text for article in make_sample_data.make_articles(split, seed)]
+
+
 def test_same_seed_and_split_give_same_articles() -> None:
     first, second = NewsGenerator(3, "train"), NewsGenerator(3, "train")
     assert [first.article() for _ in range(20)] == [second.article() for _ in range(20)]
