@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml constraints.txt
 
 install: $(STAMP)  ## Make .venv with the tested versions
 
-demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about four minutes on two cores
+demo: $(STAMP)  ## Fine-tune three tiny models, answer, ensemble: about five minutes on two cores
 	$(BIN)/python scripts/demo.py
 
 demo-full: $(STAMP)  ## The same, and the strategies that learn from out-of-fold predictions: about a quarter of an hour

@@ -1,6 +1,6 @@
 """From nothing to an ensembled submission: the whole road on the bundled models and data.
 
-    python scripts/demo.py                      # what make demo runs: about four minutes on two cores
+    python scripts/demo.py                      # what make demo runs: about five minutes on two cores
     python scripts/demo.py --seed 2 --output runs/demo-2
     python scripts/demo.py --full               # what make demo-full runs: about a quarter of an hour
 

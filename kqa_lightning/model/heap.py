@@ -28,4 +28,4 @@ def keep_freed_memory() -> bool:
     except (AttributeError, OSError, TypeError):  # not there on macOS and musl; Windows has no library without a name
         return False
     settings = ((_M_MMAP_MAX, 0), (_M_TRIM_THRESHOLD, _MOST), (_M_TOP_PAD, _GROWTH))
-    return all([mallopt(option, value) == 1 for option, value in settings])
+    return all(mallopt(option, value) == 1 for option, value in settings)
