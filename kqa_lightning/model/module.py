@@ -26,7 +26,6 @@ from kqa_lightning.model.attention import Attention, refuse_half_precision
 from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.decoding import DecodingMethod, NotFiniteError
 from kqa_lightning.model.grouped_lora import group_lora
-from kqa_lightning.model.heap import keep_freed_memory
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.normalisation import LossNormalisation, StepMean
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
@@ -124,11 +123,6 @@ class KQAModule(LightningModule):
         self.model: PeftModel | None = None
 
     # --- weights -----------------------------------------------------------------------------------------------
-
-    def setup(self, stage: str) -> None:
-        """Before the base is loaded: on a CPU, keep the memory that a step frees for the next."""
-        if self.trainer.strategy.root_device.type == "cpu":
-            keep_freed_memory()
 
     def configure_model(self) -> None:
         """Load the base and attach the adapters, once.
