@@ -30,15 +30,16 @@ def can_narrow(model: PreTrainedModel | PeftModel) -> bool:
 
 
 @contextmanager
-def last_layer_at(model: PreTrainedModel | PeftModel, positions: Tensor) -> Iterator[None]:
+def last_layer_at(model: PreTrainedModel | PeftModel, positions: Tensor, mask: Tensor | None = None) -> Iterator[None]:
     """Inside, the model's last layer computes the output of some columns, and its logits are of them alone.
 
     Args:
         model: One that `can_narrow`.
         positions: int64 [rows, wanted]; columns of each row. Without a mask each is to be the last one of its row.
+        mask: Theirs, [rows, 1, wanted, keys]; if not given, it is taken out of the model's.
     """
     layer = cast(nn.Module, cast(Any, _base(model)).get_decoder().layers[-1])
-    hook = layer.register_forward_pre_hook(partial(_narrow, positions), with_kwargs=True)
+    hook = layer.register_forward_pre_hook(partial(_narrow, positions, mask), with_kwargs=True)
     try:
         yield
     finally:
@@ -78,7 +79,7 @@ class _Given(DynamicCache):
 
 
 def _narrow(
-    positions: Tensor, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
+    positions: Tensor, own_mask: Tensor | None, layer: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> tuple[tuple[Any, ...], dict[str, Any]]:
     """What a decoder layer is to be called with instead: its wanted columns, and the keys and values of all."""
     hidden, *others = args
@@ -90,10 +91,13 @@ def _narrow(
     mask = kwargs["attention_mask"]
     narrowed: dict[str, Any] = {
         "past_key_values": _Given(keys, values),
-        "causal_columns": 0,  # of `packed_sdpa`: the first columns are no longer the row's
+        "causal_columns": 0,  # of `packed_sdpa`: the columns are no longer the row's
+        "packed_rows": None,
         "position_embeddings": tuple(one.expand(len(rows), -1, -1)[rows, positions] for one in (cos, sin)),
     }
-    if mask is not None:  # [rows, 1, columns, keys]
+    if own_mask is not None:
+        narrowed["attention_mask"] = own_mask
+    elif mask is not None:  # [rows, 1, columns, keys]
         narrowed["attention_mask"] = mask.expand(len(rows), -1, -1, -1)[rows, :, positions].transpose(1, 2)
     if (position_ids := kwargs.get("position_ids")) is not None:
         narrowed["position_ids"] = position_ids.expand(len(rows), -1)[rows, positions]

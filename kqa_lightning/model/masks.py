@@ -33,15 +33,15 @@ def attention_mask(
     """The mask, or Gemma2's dict of masks, for one forward pass.
 
     A position sees the article (segment 0) and its own segment, up to and including its own position; padding
-    (segment -1) neither sees nor is seen, but every position sees itself, so that no row of the softmax is empty. A
-    sliding window counts positions, not columns.
+    (segment -1) neither sees nor is seen, but sees the column at its own place, so that no row of the softmax is empty.
+    A sliding window counts positions, not columns.
 
     Args:
         config: The base model's configuration: its attention, which layer types there are, and the window.
         segments: int64 [rows, queries]; 0 article, k >= 1 the k-th question with its answer, -1 padding.
         position_ids: int64 [rows, queries].
         dtype: Float type of an additive mask, that of the hidden states.
-        key_segments: int64 [rows, keys], when the keys begin with a cache; the queries are the last of them.
+        key_segments: int64 [rows, keys], when the queries are some of the keys; behind a cache, the last of them.
         key_position_ids: int64 [rows, keys], likewise.
 
     Returns:
@@ -75,7 +75,7 @@ def _rule(
         seen = ((other == ARTICLE) | (other == own)) & (own != PADDING) & (other != PADDING) & (distance >= 0)
         if window is not None:
             seen = seen & (distance < window)
-        return seen | (key == query + before)
+        return seen | ((own == PADDING) & (key == query + before))
 
     return is_seen
 

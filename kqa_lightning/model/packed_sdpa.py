@@ -1,20 +1,35 @@
-"""PyTorch's scaled dot-product attention of packed rows, told which of their columns are plainly causal.
+"""PyTorch's scaled dot-product attention of packed rows, told what stands in them.
 
-An article and its first question see what stands before them and nothing else, which PyTorch computes without a mask,
-in half the work, and on a GPU by its fastest kernels. Only the questions after it need a mask.
+On a CPU they are computed in parts that need no mask. Elsewhere an article and its first question, which see what
+stands before them and nothing else, are computed without one, in half the work and by a GPU's fastest kernels; only the
+questions after it need a mask.
 """
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, TypedDict, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import AttentionInterface, PreTrainedConfig
-from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
 from kqa_lightning.model.attention import PACKED_SDPA, implementation_of
+from kqa_lightning.model.packed_parts import PackedRow, attend_in_parts, packed_rows
 
 _FIRST_QUESTION = 1
+
+
+class Layout(TypedDict, total=False):
+    """What attention is told of packed rows, besides their mask: one of these, or nothing.
+
+    Attributes:
+        causal_columns: How many of the first columns are causal in every row.
+        packed_rows: Where articles and questions end; no layer reads the mask then but a narrowed last one.
+    """
+
+    causal_columns: int
+    packed_rows: Sequence[PackedRow]
 
 
 def attend(
@@ -24,9 +39,10 @@ def attend(
     value: Tensor,
     attention_mask: Tensor | None,
     causal_columns: int = 0,
+    packed_rows: Sequence[PackedRow] | None = None,
     **kwargs: Any,
 ) -> tuple[Tensor, None]:
-    """Attention as transformers calls it, in two parts.
+    """Attention as transformers calls it, in parts.
 
     Args:
         module: The attention layer.
@@ -35,11 +51,16 @@ def attend(
         value: As ``key``.
         attention_mask: [rows, 1, queries, keys], additive; None for what is causal as a whole.
         causal_columns: How many of the first queries and keys are causal in every row.
+        packed_rows: What stands in the rows, by which they are computed without their mask.
         kwargs: What transformers' own takes.
 
     Returns:
         [rows, queries, heads, width], and no attention weights.
     """
+    if packed_rows is not None:
+        groups = cast(int, getattr(module, "num_key_value_groups", 1))
+        keys, values = (repeat_kv(one, groups) if groups > 1 else one for one in (key, value))
+        return attend_in_parts(query, keys, values, packed_rows, kwargs["scaling"]).transpose(1, 2), None
     if attention_mask is None or causal_columns == 0:
         return sdpa_attention_forward(module, query, key, value, attention_mask, **kwargs)
     first, keys, values = (one[:, :, :causal_columns] for one in (query, key, value))
@@ -55,8 +76,8 @@ AttentionInterface.register(PACKED_SDPA, attend)
 AttentionMaskInterface.register(PACKED_SDPA, sdpa_mask)  # for who calls the model without our masks
 
 
-def causal_columns(config: PreTrainedConfig, segments: Tensor) -> dict[str, int]:
-    """What to hand a model besides the mask of packed rows: how many of their first columns are causal in all of them.
+def layout_of(config: PreTrainedConfig, segments: Tensor) -> Layout:
+    """What to tell a model of packed rows, besides their mask.
 
     Args:
         config: The base model's configuration; only its own attention and a model without a window is told.
@@ -64,5 +85,13 @@ def causal_columns(config: PreTrainedConfig, segments: Tensor) -> dict[str, int]
     """
     if implementation_of(config) != PACKED_SDPA or getattr(config, "sliding_window", None) is not None:
         return {}
+    if _computes_in_parts(config, segments.device.type):
+        return {"packed_rows": packed_rows(segments)}
     later = (segments > _FIRST_QUESTION).any(dim=0)
     return {"causal_columns": int(later.int().argmax()) if bool(later.any()) else segments.shape[1]}
+
+
+def _computes_in_parts(config: PreTrainedConfig, device: str) -> bool:
+    """Whether the kernel that is called for the parts is PyTorch's own choice there."""
+    drops_weights = bool(getattr(config, "attention_dropout", 0))
+    return device == "cpu" and not drops_weights and not torch.is_autocast_enabled(device)

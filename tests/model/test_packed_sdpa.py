@@ -9,7 +9,7 @@ from kqa_lightning.data.encoding import EncodedArticle
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.model.attention import PACKED_SDPA
 from kqa_lightning.model.masks import attention_mask
-from kqa_lightning.model.packed_sdpa import attend, causal_columns
+from kqa_lightning.model.packed_sdpa import Layout, attend, layout_of
 
 CONFIG = LlamaConfig(attn_implementation=PACKED_SDPA)
 SHORT, LONG = random_article(1, 12, [(4, 2), (5, 1)]), random_article(2, 30, [(6, 3), (2, 2), (4, 4)])
@@ -22,8 +22,12 @@ BATCHES = {
 }
 
 
+WITH_DROPOUT = LlamaConfig(attn_implementation=PACKED_SDPA, attention_dropout=0.1)
+
+
+@pytest.mark.parametrize("config", [CONFIG, WITH_DROPOUT], ids=["in parts", "causal columns"])
 @pytest.mark.parametrize("name", BATCHES)
-def test_output_and_gradients_are_those_of_one_masked_attention(name: str) -> None:
+def test_output_and_gradients_are_those_of_one_masked_attention(name: str, config: LlamaConfig) -> None:
     batch = BATCHES[name]
     rows, columns = batch.input_ids.shape
     generator = torch.Generator().manual_seed(0)
@@ -36,7 +40,7 @@ def test_output_and_gradients_are_those_of_one_masked_attention(name: str) -> No
     assert isinstance(mask, torch.Tensor)
     real = (batch.segments >= 0)[..., None, None]
     found = []
-    for given in ({}, causal_columns(CONFIG, batch.segments)):
+    for given in ({}, layout_of(config, batch.segments)):
         query, key, value = (one.clone().requires_grad_() for one in tensors)
         way = attend if given else sdpa_attention_forward
         output, _ = way(module, query, key, value, mask, scaling=0.3, dropout=0.0, **given)
@@ -49,9 +53,22 @@ def test_output_and_gradients_are_those_of_one_masked_attention(name: str) -> No
         assert torch.allclose(one, other, atol=1e-5)
 
 
-def test_an_article_and_its_first_question_are_causal() -> None:
-    def first(batch: PackedBatch) -> dict[str, int]:
-        return causal_columns(CONFIG, batch.segments)
+def test_on_a_cpu_attention_is_told_where_articles_and_questions_end() -> None:
+    def rows(name: str) -> list[tuple[int, tuple[int, ...]]]:
+        layout = layout_of(CONFIG, BATCHES[name].segments)
+        assert layout.keys() == {"packed_rows"}
+        return [(row.article, row.questions) for row in layout["packed_rows"]]
+
+    assert rows("an article") == [(30, (39, 43, 51))]
+    assert rows("two articles") == [(12, (18, 24)), (30, (39, 43, 51))]
+    assert rows("a row a question")[:2] == [(12, (18,)), (12, (18,))]
+
+
+def test_elsewhere_an_article_and_its_first_question_are_causal() -> None:
+    def first(batch: PackedBatch) -> Layout:
+        with torch.autocast("cpu", torch.bfloat16):  # types differ there
+            assert layout_of(CONFIG, batch.segments) == layout_of(WITH_DROPOUT, batch.segments)
+        return layout_of(WITH_DROPOUT, batch.segments)
 
     assert first(BATCHES["an article"]) == {"causal_columns": 30 + 6 + 3}
     assert first(BATCHES["two articles"]) == {"causal_columns": 12 + 4 + 2}
@@ -62,5 +79,5 @@ def test_an_article_and_its_first_question_are_causal() -> None:
 
 def test_other_attention_and_windows_are_told_nothing() -> None:
     segments = BATCHES["an article"].segments
-    assert causal_columns(LlamaConfig(attn_implementation="sdpa"), segments) == {}
-    assert causal_columns(MistralConfig(attn_implementation=PACKED_SDPA, sliding_window=8), segments) == {}
+    assert layout_of(LlamaConfig(attn_implementation="sdpa"), segments) == {}
+    assert layout_of(MistralConfig(attn_implementation=PACKED_SDPA, sliding_window=8), segments) == {}
