@@ -46,10 +46,12 @@ class Throughput(Callback):
     def __init__(self, window: int = 20) -> None:
         self._work: deque[Work] = deque(maxlen=window)
         self._since = 0.0
+        self._step = 0
 
     def on_train_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start the clock: a run that goes on in mid-epoch has no start of that epoch."""
         self._since = time.perf_counter()
+        self._step = trainer.global_step
 
     def on_train_epoch_start(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Start it anew: what comes between two epochs is no training."""
@@ -62,10 +64,13 @@ class Throughput(Callback):
     def on_train_batch_end(
         self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: PackedBatch, batch_idx: int
     ) -> None:
-        """Log the figures."""
+        """Log the figures, where the batch ends an optimizer step: those of others would not be drawn."""
         now = time.perf_counter()
         self._work.append(measure(batch, now - self._since))
         self._since = now
+        if trainer.global_step == self._step:
+            return
+        self._step = trainer.global_step
         pl_module.log_dict(figures(self._work) | {"train/peak_memory_gib": peak_memory(pl_module.device) / 2**30})
 
 

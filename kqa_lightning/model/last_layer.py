@@ -25,8 +25,10 @@ def can_narrow(model: PreTrainedModel | PeftModel) -> bool:
     in the backward pass: transformers takes their keys and values away then.
     """
     base = _base(model)
-    again = base.training and base.is_activation_checkpointing
-    return base.config.model_type in KNOWN_ARCHITECTURES and implementation_of(base.config) != FLEX and not again
+    if base.config.model_type not in KNOWN_ARCHITECTURES or implementation_of(base.config) == FLEX:
+        return False
+    # Of this layer alone: transformers' property of the model asks all its modules, which takes milliseconds.
+    return not (base.training and cast(Any, _last_layer(model)).gradient_checkpointing)
 
 
 @contextmanager
@@ -38,8 +40,7 @@ def last_layer_at(model: PreTrainedModel | PeftModel, positions: Tensor, mask: T
         positions: int64 [rows, wanted]; columns of each row. Without a mask each is to be the last one of its row.
         mask: Theirs, [rows, 1, wanted, keys]; if not given, it is taken out of the model's.
     """
-    layer = cast(nn.Module, cast(Any, _base(model)).get_decoder().layers[-1])
-    hook = layer.register_forward_pre_hook(partial(_narrow, positions, mask), with_kwargs=True)
+    hook = _last_layer(model).register_forward_pre_hook(partial(_narrow, positions, mask), with_kwargs=True)
     try:
         yield
     finally:
@@ -64,6 +65,10 @@ def first_columns(wanted: Tensor) -> tuple[Tensor, Tensor]:
 
 def _base(model: PreTrainedModel | PeftModel) -> PreTrainedModel:
     return cast(PreTrainedModel, model.get_base_model() if isinstance(model, PeftModel) else model)
+
+
+def _last_layer(model: PreTrainedModel | PeftModel) -> nn.Module:
+    return cast(nn.Module, cast(Any, _base(model)).get_decoder().layers[-1])
 
 
 class _Given(DynamicCache):

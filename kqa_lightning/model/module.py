@@ -25,6 +25,7 @@ from kqa_lightning.model.answers import AnsweredQuestion, Candidate
 from kqa_lightning.model.attention import Attention, refuse_half_precision
 from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.decoding import DecodingMethod, NotFiniteError
+from kqa_lightning.model.fused_norm import fuse_norms
 from kqa_lightning.model.grouped_lora import group_lora
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.normalisation import LossNormalisation, StepMean
@@ -247,6 +248,7 @@ class KQAModule(LightningModule):
         """Let this run's learning rate and weight decay win over its checkpoint's; compute projections in groups."""
         self._step_mean.begin()
         group_lora(self._adapted())
+        fuse_norms(self._adapted())
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, Optimizer)
         assert isinstance(schedule, LambdaLR)

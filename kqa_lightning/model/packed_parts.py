@@ -16,8 +16,8 @@ from torch.autograd.function import once_differentiable
 
 from kqa_lightning.model.masks import ARTICLE, PADDING
 
-_attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu
-_attention_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward
+_attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.default
+_attention_backward = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu_backward.default
 
 
 class PackedRow(NamedTuple):
@@ -43,29 +43,34 @@ def attend_in_parts(query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Pa
     return cast(Tensor, _Parts.apply(query, key, value, rows, scaling))
 
 
-class _Part(NamedTuple):
-    """Queries of a row that see some of its keys."""
+class _Span(NamedTuple):
+    """Columns one after the other."""
 
-    row: slice
-    queries: slice
-    keys: slice
-    is_causal: bool
+    start: int
+    length: int
 
     def of(self, tensor: Tensor) -> Tensor:
-        """Their share of a tensor [rows, heads, columns, ...]."""
-        return tensor[self.row, :, self.queries]
+        """Theirs of a tensor [rows, heads, columns, ...]."""
+        return tensor.narrow(2, self.start, self.length)
 
 
-def _parts(rows: Sequence[PackedRow]) -> Iterator[_Part]:
-    """What sees itself, article and questions; last of each row, what the questions see of the article."""
-    for place, (article, questions) in enumerate(rows):
-        row, start = slice(place, place + 1), 0
-        for end in (article, *questions):
-            if end > start:
-                yield _Part(row, slice(start, end), slice(start, end), is_causal=True)
-            start = end
-        if questions and article:
-            yield _Part(row, slice(article, start), slice(0, article), is_causal=False)
+class _Part(NamedTuple):
+    """Columns of a row that see some of its columns: all of these, or themselves, each what stands before it."""
+
+    queries: _Span
+    keys: _Span
+    is_causal: bool
+
+
+def _parts(row: PackedRow) -> Iterator[_Part]:
+    """The article and its questions by themselves; last, what the questions see of the article."""
+    start = 0
+    for end in (row.article, *row.questions):
+        if end > start:
+            yield _Part(_Span(start, end - start), _Span(start, end - start), is_causal=True)
+        start = end
+    if row.questions and row.article:
+        yield _Part(_Span(row.article, start - row.article), _Span(0, row.article), is_causal=False)
 
 
 class _Parts(torch.autograd.Function):
@@ -76,16 +81,18 @@ class _Parts(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, rows: Sequence[PackedRow], scaling: float
     ) -> Tensor:
         # Columns before heads in memory: transformers reads it so.
-        output = torch.zeros_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
-        logsums = torch.zeros(*query.shape[:3], dtype=torch.float32)
-        for part in _parts(rows):
-            keys, values = (one[part.row, :, part.keys] for one in (key, value))
-            found, sums = _attention(part.of(query), keys, values, 0.0, part.is_causal, scale=scaling)
-            if part.is_causal:
-                part.of(output).copy_(found)
-                part.of(logsums).copy_(sums)
-            else:
-                _join(part.of(output), part.of(logsums), found, sums)
+        output = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
+        _clear_padding(rows, output)
+        logsums = torch.empty(query.shape[:3], dtype=torch.float32)
+        for place, row in enumerate(rows):
+            q, k, v, out, sums = (one.narrow(0, place, 1) for one in (query, key, value, output, logsums))
+            for queries, keys, is_causal in _parts(row):
+                found, its_sums = _attention(queries.of(q), keys.of(k), keys.of(v), 0.0, is_causal, scale=scaling)
+                if is_causal:
+                    queries.of(out).copy_(found)
+                    queries.of(sums).copy_(its_sums)
+                else:
+                    _join(queries.of(out), queries.of(sums), found, its_sums)
         ctx.save_for_backward(query, key, value, output, logsums)
         ctx.rows, ctx.scaling = rows, scaling
         return output
@@ -94,19 +101,29 @@ class _Parts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, output, logsums = ctx.saved_tensors
-        (gradient,) = gradients
-        of_all = [torch.zeros_like(one) for one in (query, key, value)]
-        for part in _parts(ctx.rows):
-            keys, values = (one[part.row, :, part.keys] for one in (key, value))
-            found = _attention_backward(
-                *(part.of(gradient), part.of(query), keys, values, part.of(output), part.of(logsums)),
-                *(0.0, part.is_causal),
-                scale=ctx.scaling,
-            )
-            for of_one, seen, more in zip(of_all, (part.queries, part.keys, part.keys), found, strict=True):
-                whole = of_one[part.row, :, seen]
-                whole.copy_(more) if part.is_causal else whole.add_(more)
+        of_all = [torch.empty_like(one) for one in (query, key, value)]
+        _clear_padding(ctx.rows, *of_all)
+        for place, row in enumerate(ctx.rows):
+            given = (*gradients, query, key, value, output, logsums)
+            gradient, q, k, v, out, sums = (one.narrow(0, place, 1) for one in given)
+            of_row = [one.narrow(0, place, 1) for one in of_all]
+            for queries, keys, is_causal in _parts(row):
+                found = _attention_backward(
+                    *(queries.of(gradient), queries.of(q), keys.of(k), keys.of(v), queries.of(out), queries.of(sums)),
+                    *(0.0, is_causal),
+                    scale=ctx.scaling,
+                )
+                for of_one, seen, more in zip(of_row, (queries, keys, keys), found, strict=True):
+                    whole = seen.of(of_one)
+                    whole.copy_(more) if is_causal else whole.add_(more)
         return (*of_all, None, None)
+
+
+def _clear_padding(rows: Sequence[PackedRow], *tensors: Tensor) -> None:
+    """Zero what no part computes, in tensors [rows, heads, columns, width]."""
+    for place, (article, questions) in enumerate(rows):
+        for tensor in tensors:
+            tensor[place, :, (article, *questions)[-1] :].zero_()
 
 
 def _join(output: Tensor, logsums: Tensor, more: Tensor, more_logsums: Tensor) -> None:

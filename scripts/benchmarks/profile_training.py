@@ -25,6 +25,7 @@ from torch.profiler import ProfilerActivity, profile
 from kqa_lightning.assets import TINY_BASES
 from kqa_lightning.data.packing import PackedBatch, pack
 from kqa_lightning.ensemble.text_tables import format_table
+from kqa_lightning.model.fused_norm import fuse_norms
 from kqa_lightning.model.grouped_lora import group_lora
 from kqa_lightning.model.loss import token_losses
 
@@ -80,6 +81,7 @@ def profiled(job: Job, way: str) -> tuple[dict[str, float], float]:
     model = module.model
     assert model is not None
     group_lora(model.train())  # as `fit` does
+    fuse_norms(model)
 
     def step(batch: PackedBatch) -> None:
         token_losses(model, batch).sum().backward()

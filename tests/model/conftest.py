@@ -11,6 +11,7 @@ from peft import PeftModel
 from random_models import randomise, save_base
 
 from kqa_lightning.model.base import LoRA, attach_lora, load_base_model
+from kqa_lightning.model.fused_norm import fuse_norms
 from kqa_lightning.model.grouped_lora import group_lora
 
 
@@ -51,6 +52,7 @@ def make_model(bases: dict[str, Path]) -> Callable[..., PeftModel]:
         if randomised:
             randomise(model, seed)
         group_lora(model)  # as `fit` does
+        fuse_norms(model)
         return model
 
     return make
