@@ -128,6 +128,11 @@ def _weight(base: Any) -> Tensor:
     return dequantize_4bit(weight.data, weight.quant_state) if type(base) is Linear4bit else weight
 
 
+def _is_to_keep(weight: Tensor, rows: Tensor) -> bool:
+    """Whether a weight out of its 4 bits is to wait for the backward pass: where it is smaller than its input."""
+    return weight.device.type == "cpu" and weight.numel() <= rows.numel()
+
+
 class _Projections(torch.autograd.Function):
     """Of rows [rows, in] the outputs [rows, out] of frozen projections W with A [rank, in] and B [out, rank] each.
 
@@ -139,11 +144,14 @@ class _Projections(torch.autograd.Function):
         count = len(bases)
         ctx.ranks, ctx.bases, ctx.scales = [len(a) for a in matrices[:count]], bases, scales
         reduced = rows.mm(torch.cat(matrices[:count]).t())
-        ctx.save_for_backward(rows, reduced, *matrices)
         ctx.set_materialize_grads(False)
-        outputs = []
+        outputs: list[Tensor] = []
+        kept: list[Tensor | None] = []
         for base, scale, b, part in zip(bases, scales, matrices[count:], reduced.split(ctx.ranks, 1), strict=True):
-            outputs.append(rows.mm(_weight(base).t()).addmm_(part, b.t(), alpha=scale))
+            weight = _weight(base)
+            outputs.append(rows.mm(weight.t()).addmm_(part, b.t(), alpha=scale))
+            kept.append(weight if _is_to_keep(weight, rows) else None)
+        ctx.save_for_backward(rows, reduced, *matrices, *kept)
         return tuple(outputs)
 
     @staticmethod
@@ -151,7 +159,7 @@ class _Projections(torch.autograd.Function):
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         rows, reduced, *matrices = ctx.saved_tensors
         count = len(ctx.bases)
-        a, b, parts = matrices[:count], matrices[count:], reduced.split(ctx.ranks, 1)
+        a, b, kept, parts = matrices[:count], matrices[count:-count], matrices[-count:], reduced.split(ctx.ranks, 1)
         used = [(place, gradient) for place, gradient in enumerate(gradients) if gradient is not None]
         of_a: list[Tensor | None] = [None] * count
         of_b: list[Tensor | None] = [None] * count
@@ -165,5 +173,6 @@ class _Projections(torch.autograd.Function):
             # So multiplied it takes a CPU a third of the time of the product that is not transposed.
             of_b[place] = parts[place].t().mm(gradient).mul_(ctx.scales[place]).t()
             if of_rows is not None:
-                of_rows.addmm_(gradient, _weight(ctx.bases[place]))
+                weight = kept[place]
+                of_rows.addmm_(gradient, _weight(ctx.bases[place]) if weight is None else weight)
         return (of_rows, None, None, *of_a, *of_b)
