@@ -25,8 +25,7 @@ from kqa_lightning.model.answers import AnsweredQuestion, Candidate
 from kqa_lightning.model.attention import Attention, refuse_half_precision
 from kqa_lightning.model.base import LoRA, Precision, Quantization, attach_lora, load_base_model
 from kqa_lightning.model.decoding import DecodingMethod, NotFiniteError
-from kqa_lightning.model.fused_norm import fuse_norms
-from kqa_lightning.model.grouped_lora import group_lora
+from kqa_lightning.model.fused import fuse
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.normalisation import LossNormalisation, StepMean
 from kqa_lightning.model.optimization import OptimizerName, impose, make_optimizer, make_schedule, without_paging
@@ -245,10 +244,9 @@ class KQAModule(LightningModule):
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def on_train_start(self) -> None:
-        """Let this run's learning rate and weight decay win over its checkpoint's; compute projections in groups."""
+        """Let this run's learning rate and weight decay win over its checkpoint's; compute in fewer passes."""
         self._step_mean.begin()
-        group_lora(self._adapted())
-        fuse_norms(self._adapted())
+        fuse(self._adapted())
         optimizer, schedule = self.optimizers(use_pl_optimizer=False), self.lr_schedulers()
         assert isinstance(optimizer, Optimizer)
         assert isinstance(schedule, LambdaLR)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
-from benchmarks.training_ways import LEARNING_RATE, Done, Job, Pacer, report, step_batches
+from benchmarks.training_ways import LEARNING_RATE, Done, EqualSteps, Job, Pacer, report, step_batches
 from benchmarks.workers import peak_mib
 from peft import get_peft_model_state_dict
 
@@ -40,13 +40,40 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
     data = job.data(share_articles=False)
     data.setup("fit")
     before = peak_mib()
+    pacer = Pacer(connection, job)
+    trainer = make_trainer(job, data, batch_size, completion_only, scratch, pacer.step)
+    try:
+        trainer.train()
+    except Done:
+        report(connection, job, pacer, before, get_peft_model_state_dict(trainer.model))
+    else:
+        raise pacer.out_of_steps()
+
+
+def make_trainer(
+    job: Job,
+    data: EqualSteps,
+    batch_size: int,
+    completion_only: bool,
+    scratch: Path,
+    step: Callable[[int], None],
+) -> "SFTTrainer":
+    """TRL's trainer of a base in 4 bits with adapters as ours have them, loaded here.
+
+    Args:
+        job: what to do.
+        data: rows of a question each, set up.
+        batch_size: rows of a batch.
+        completion_only: whether the loss is on the answers alone.
+        scratch: folder for what TRL may write.
+        step: called after each optimizer step, with its rows.
+    """
     module = job.module("eager" if job.prompt == "gemma2" else "sdpa")  # what transformers has for it
     module.configure_model()
     torch.set_flush_denormal(job.flush_others)  # loading our base sets it
     model = module.model
     assert model is not None
-    pacer = Pacer(connection, job)
-    trainer = paced_trainer(pacer.step)(
+    trainer = paced_trainer(step)(
         model=model,
         args=sft_config(job, batch_size, scratch),
         train_dataset=trl_rows(data.articles["train"], completion_only, job.rows_per_step, batch_size),
@@ -55,12 +82,7 @@ def train_trl(connection: Connection, job: Job, batch_size: int, completion_only
     for parameter in model.parameters():
         if parameter.requires_grad:  # TRL makes adapters of a 4-bit base bf16, which ours are not
             parameter.data = parameter.data.to(DTYPES["fp32"])
-    try:
-        trainer.train()
-    except Done:
-        report(connection, job, pacer, before, get_peft_model_state_dict(model))
-    else:
-        raise pacer.out_of_steps()
+    return trainer
 
 
 def sft_config(job: Job, batch_size: int, scratch: Path) -> "SFTConfig":

@@ -11,8 +11,7 @@ from peft import PeftModel
 from random_models import randomise, save_base
 
 from kqa_lightning.model.base import LoRA, attach_lora, load_base_model
-from kqa_lightning.model.fused_norm import fuse_norms
-from kqa_lightning.model.grouped_lora import group_lora
+from kqa_lightning.model.fused import fuse
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,8 +50,7 @@ def make_model(bases: dict[str, Path]) -> Callable[..., PeftModel]:
         model = attach_lora(base, lora, gradient_checkpointing=checkpointing)
         if randomised:
             randomise(model, seed)
-        group_lora(model)  # as `fit` does
-        fuse_norms(model)
+        fuse(model)  # as `fit` does
         return model
 
     return make

@@ -61,7 +61,10 @@ def test_a_profile_tells_kinds_of_operations_apart(capsys: pytest.CaptureFixture
     found = profile_training.shares([("aten::mm", 3.0), ("aten::mul_", 2.0), ("aten::view", 4.0), ("autograd::mm", 1)])
     rest, mixed = profile_training.REST, "norms, gates, positions, sums, copies"
     assert {kind: share for kind, share in found.items() if share} == {"matrix products": 0.3, mixed: 0.2, rest: 0.5}
-    assert run_script(profile_training.main, ("--bases", "tiny-nous", "--articles", "1")) == 0
+    assert (
+        run_script(profile_training.main, ("--bases", "tiny-nous", "--articles", "1", "--ways", "shared", "separate"))
+        == 0
+    )
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].split() == ["tiny-nous,", "shared", "tiny-nous,", "separate"]
     for column in (-4, -2):  # a figure and its sign
