@@ -37,7 +37,7 @@ from kqa_lightning.ensemble.text_tables import format_table
 
 WAYS = ("deck", "trl_best", "separate", "shared")
 TRL_WAYS = ("deck", "trl_best")
-ARTICLES_PER_STEP, QUICK_ARTICLES = 4, 2
+ARTICLES_PER_STEP, QUICK_ARTICLES = 4, 1
 WIDE_TRL_ROWS = 2  # in a step
 BATCHES = (1, 4, 6, 12, 24)  # rows; those that divide a step, of which the fastest is taken
 HELD_OUT = 12  # articles
@@ -112,7 +112,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--quick",
         action="store_true",
-        help="steps of two articles, one a repetition, in batches of an article's questions and not in the fastest:"
+        help="steps of an article, one a repetition, in batches of an article's questions and not in the fastest:"
         " a quarter of an hour on two idle cores, where all of it takes an hour or more",
     )
     options = parser.parse(arguments)
@@ -238,9 +238,8 @@ def as_json(results: dict[str, dict[str, Measured]]) -> dict[str, dict[str, dict
 
 
 def usual_batch(comparison: Comparison, way: str, scratch: Path) -> int:
-    """The number of packed rows in a batch where none are tried: an article's questions, or of ours the whole step."""
-    per_step = comparison.packed_per_step(way)
-    return 1 if way == "deck" else per_step if way == "shared" else min(comparison.questions, per_step)
+    """The number of packed rows in a batch where none are tried: those of an article's questions."""
+    return 1 if way in ("deck", "shared") else min(comparison.questions, comparison.packed_per_step(way))
 
 
 def fastest_batch(comparison: Comparison, way: str, scratch: Path) -> int:
