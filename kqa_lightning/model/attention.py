@@ -12,6 +12,7 @@ PACKED_SDPA: Attention = "packed_sdpa"
 BLOCKWISE: Attention = "blockwise"
 # Architectures whose layers hand on what their attention is told, and are computed in ways of our own; each is tested.
 KNOWN_ARCHITECTURES = ("gemma2", "llama", "mistral", "qwen2", "qwen3")
+_CHANGING_POSITIONS = ("dynamic", "longrope")  # rotary embeddings whose angles are those of the longest text
 _MASKED = {"full_attention", "sliding_attention"}  # layers in which a question sees what its mask lets it see
 
 
@@ -93,10 +94,11 @@ def _is_soft_capped(config: PreTrainedConfig) -> bool:
 def _refuse_changing_positions(config: PreTrainedConfig) -> None:
     """Refuse positions that are turned by other angles once a longer text stands in the batch."""
     rope = getattr(config, "rope_parameters", None) or {}
-    if rope.get("rope_type") == "dynamic":
+    kind = rope.get("rope_type")
+    if kind in _CHANGING_POSITIONS:
         raise KQAError(
-            f"--model.base_model: {config.model_type} has rotary embeddings of the type dynamic, whose angles depend on"
-            " the longest text computed so far, so that no article could be computed once; take a base with another"
+            f"--model.base_model: {config.model_type} has rotary embeddings of the type {kind}, whose angles depend on"
+            " the longest text computed with them, so that no article could be computed once; take a base with another"
         )
 
 

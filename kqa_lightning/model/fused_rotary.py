@@ -28,7 +28,7 @@ class _Forward:
 
     def __call__(self, hidden_states: Tensor, position_embeddings: tuple[Tensor, Tensor], **kwargs: Any) -> Any:
         layer = cast(Any, self._layer)
-        is_packed = kwargs.get("packed_rows") is not None and kwargs.get("past_key_values") is None
+        is_packed = kwargs.get("packed_rows") is not None and torch.is_grad_enabled()
         if not is_packed or hidden_states.dtype != torch.float32:
             return type(layer).forward(layer, hidden_states, position_embeddings=position_embeddings, **kwargs)
         shape = (*hidden_states.shape[:-1], -1, layer.head_dim)

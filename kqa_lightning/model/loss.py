@@ -32,7 +32,8 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     dtype = cast(Tensor, model.get_input_embeddings().weight).dtype
     columns, kept = first_columns(supervised) if can_narrow(model) else (None, supervised)
     layout = layout_of(model.config, batch.segments)
-    mask, last_mask = _masks(model, batch, columns if "packed_rows" in layout else None, dtype)
+    mask = _mask(model, batch, columns, dtype, is_read="packed_rows" not in layout)
+    last_mask = cast(Tensor, mask) if "packed_rows" in layout else None
     is_large = model.config.get_text_config().vocab_size >= _LARGE and not _has_half_logits(model, dtype)
     narrowed = nullcontext() if columns is None else last_layer_at(model, columns, last_mask)
     with narrowed, uncapped(model.config) if is_large else nullcontext() as softcap:
@@ -49,30 +50,31 @@ def token_losses(model: PeftModel, batch: "PackedBatch") -> Tensor:
     return F.cross_entropy(logits.float(), batch.labels[supervised], reduction="none")
 
 
-def _masks(
-    model: PeftModel, batch: "PackedBatch", columns: Tensor | None, dtype: torch.dtype
-) -> tuple[Mask | dict[str, Mask], Tensor | None]:
-    """The model's mask, and that of its last layer where this has one of its own.
+def _mask(
+    model: PeftModel, batch: "PackedBatch", columns: Tensor | None, dtype: torch.dtype, *, is_read: bool
+) -> Mask | dict[str, Mask]:
+    """The model's mask: of all columns, which takes as long as a projection, or of those that are to be masked.
 
     Args:
-        model: What is to read them.
+        model: What is to read it.
         batch: What is read.
-        columns: int64 [rows, wanted], what the last layer computes where it is the only one that reads a mask: that of
-            all columns would take as long as a projection.
+        columns: int64 [rows, wanted], what a narrowed last layer computes.
         dtype: Of the mask.
+        is_read: Whether the other layers read it; otherwise it is that of the last layer's columns, or, where that is
+            whole, of a column, since transformers makes one of its own if there is none.
     """
     segments, positions = batch.segments, batch.position_ids
-    if columns is None:
-        return attention_mask(model.config, segments, positions, dtype), None
-    mask = attention_mask(
+    if is_read:
+        return attention_mask(model.config, segments, positions, dtype)
+    queries = torch.zeros_like(segments[:, :1]) if columns is None else columns
+    return attention_mask(
         model.config,
-        segments.gather(1, columns),
-        positions.gather(1, columns),
+        segments.gather(1, queries),
+        positions.gather(1, queries),
         dtype,
         key_segments=segments,
         key_position_ids=positions,
     )
-    return mask, cast(Tensor, mask)
 
 
 def _has_half_logits(model: PeftModel, dtype: torch.dtype) -> bool:

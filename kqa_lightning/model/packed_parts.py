@@ -83,7 +83,7 @@ class _Parts(torch.autograd.Function):
         # Columns before heads in memory: transformers reads it so.
         output = torch.empty_like(query.transpose(1, 2), memory_format=torch.contiguous_format).transpose(1, 2)
         _clear_padding(rows, output)
-        logsums = torch.empty(query.shape[:3], dtype=torch.float32)
+        logsums = torch.empty(query.shape[:3], dtype=torch.promote_types(query.dtype, torch.float32))
         for place, row in enumerate(rows):
             q, k, v, out, sums = (one.narrow(0, place, 1) for one in (query, key, value, output, logsums))
             for queries, keys, is_causal in _parts(row):
@@ -127,8 +127,10 @@ def _clear_padding(rows: Sequence[PackedRow], *tensors: Tensor) -> None:
 
 
 def _join(output: Tensor, logsums: Tensor, more: Tensor, more_logsums: Tensor) -> None:
-    """Add attention to other keys to attention that there is."""
-    joint = torch.logaddexp(logsums, more_logsums)
-    weighted = output.float() * (logsums - joint).exp_()[..., None]
-    output.copy_(weighted.addcmul_(more.float(), (more_logsums - joint).exp_()[..., None]))
-    logsums.copy_(joint)
+    """Add attention to other keys to attention that there is.
+
+    One weight is what the other leaves of 1, rounding included: the kernel's gradients take them to sum to it.
+    """
+    weight = (more_logsums - logsums).sigmoid_()[..., None]
+    output.copy_(output.to(weight.dtype).lerp(more.to(weight.dtype), weight))
+    logsums.copy_(torch.logaddexp(logsums, more_logsums))

@@ -1,8 +1,8 @@
 """PyTorch's scaled dot-product attention of packed rows, told what stands in them.
 
-On a CPU they are computed in parts that need no mask. Elsewhere an article and its first question, which see what
-stands before them and nothing else, are computed without one, in half the work and by a GPU's fastest kernels; only the
-questions after it need a mask.
+On a CPU they are computed in parts that need no mask. On a GPU, under autocast and where weights are dropped an article
+and its first question, which see what stands before them and nothing else, are computed without one, in half the work
+and by a GPU's fastest kernels; only the questions after it need a mask.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from transformers import AttentionInterface, PreTrainedConfig
 from transformers.integrations.sdpa_attention import repeat_kv, sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
-from kqa_lightning.model.attention import PACKED_SDPA, implementation_of
+from kqa_lightning.model.attention import KNOWN_ARCHITECTURES, PACKED_SDPA, implementation_of
 from kqa_lightning.model.packed_parts import PackedRow, attend_in_parts, packed_rows
 
 _FIRST_QUESTION = 1
@@ -80,10 +80,11 @@ def layout_of(config: PreTrainedConfig, segments: Tensor) -> Layout:
     """What to tell a model of packed rows, besides their mask.
 
     Args:
-        config: The base model's configuration; only its own attention and a model without a window is told.
+        config: The base model's configuration; only its own attention is told, of a known architecture without window.
         segments: int64 [rows, columns], each row padded on its right: what nobody reads may be computed anyhow.
     """
-    if implementation_of(config) != PACKED_SDPA or getattr(config, "sliding_window", None) is not None:
+    is_known = config.model_type in KNOWN_ARCHITECTURES and implementation_of(config) == PACKED_SDPA
+    if not is_known or getattr(config, "sliding_window", None) is not None:
         return {}
     if _computes_in_parts(config, segments.device.type):
         return {"packed_rows": packed_rows(segments)}
@@ -92,6 +93,6 @@ def layout_of(config: PreTrainedConfig, segments: Tensor) -> Layout:
 
 
 def _computes_in_parts(config: PreTrainedConfig, device: str) -> bool:
-    """Whether the kernel that is called for the parts is PyTorch's own choice there."""
+    """Whether parts may be computed: the kernel is a CPU's, drops no weights and is not told of autocast's types."""
     drops_weights = bool(getattr(config, "attention_dropout", 0))
     return device == "cpu" and not drops_weights and not torch.is_autocast_enabled(device)

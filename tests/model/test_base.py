@@ -178,10 +178,12 @@ def test_weights_that_are_not_there_are_reported(tmp_path: Path) -> None:
         load_base_model(str(folder), precision="fp32")
 
 
-def test_positions_that_change_with_the_batch_are_refused() -> None:
-    rope = {"rope_type": "dynamic", "factor": 4.0, "rope_theta": 10000.0}
-    with pytest.raises(KQAError, match="llama has rotary embeddings of the type dynamic"):
-        choose_attention(LlamaConfig(rope_parameters=rope), None, "bf16")
+@pytest.mark.parametrize("kind", ["dynamic", "longrope"])
+def test_positions_that_change_with_the_batch_are_refused(kind: str) -> None:
+    config = LlamaConfig()
+    config.rope_parameters = {"rope_type": kind, "factor": 4.0, "rope_theta": 10000.0}
+    with pytest.raises(KQAError, match=f"llama has rotary embeddings of the type {kind}"):
+        choose_attention(config, None, "bf16")
     assert choose_attention(LlamaConfig(), None, "bf16") == "packed_sdpa"
 
 

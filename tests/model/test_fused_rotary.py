@@ -15,7 +15,7 @@ from transformers.models.llama.modeling_llama import apply_rotary_pos_emb
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.model import fused_rotary
-from kqa_lightning.model.attention import PACKED_SDPA
+from kqa_lightning.model.attention import KNOWN_ARCHITECTURES, PACKED_SDPA
 from kqa_lightning.model.base import LoRA, attach_lora
 from kqa_lightning.model.fused_rotary import fuse_rotary
 from kqa_lightning.model.loss import token_losses
@@ -27,6 +27,10 @@ CONFIGS: dict[str, PreTrainedConfig] = {
     "qwen3": Qwen3Config(**COMMON),
 }
 BATCH = pack([random_article(1, 40, [(6, 3), (9, 5), (4, 1)]), random_article(2, 11, [(4, 4), (7, 2)])], PAD)
+
+
+def test_every_known_architecture_is_here_but_the_one_with_a_cap() -> None:
+    assert {*CONFIGS, "gemma2"} == set(KNOWN_ARCHITECTURES)
 
 
 def make(name: str) -> PeftModel:
@@ -94,11 +98,13 @@ def test_it_turns_as_transformers_does_and_its_gradient_is_that_of_finite_differ
     assert torch.autograd.gradcheck(lambda x: fused_rotary._Turned.apply(x, cos, sin), (x,))
 
 
-def test_without_packed_rows_and_in_bf16_the_layers_are_transformers() -> None:
+def test_without_packed_rows_or_gradients_and_in_bf16_the_layers_are_transformers() -> None:
     model = make("llama")
     fuse_rotary(model)
     with turned() as count:
         model(input_ids=torch.tensor([[3, 4, 5]]))
+        with torch.no_grad():
+            token_losses(model, BATCH)
         model.to(torch.bfloat16)
         token_losses(model, BATCH)
     assert count == [0]

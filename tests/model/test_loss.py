@@ -9,6 +9,7 @@ from kqa_lightning.data.encoding import EncodedArticle
 from kqa_lightning.data.packing import pack, split_article
 from kqa_lightning.model.loss import UNSUPERVISED, token_losses
 from kqa_lightning.model.masks import attention_mask
+from kqa_lightning.model.packed_sdpa import layout_of
 
 MODELS = [
     *(("gemma2", attention) for attention in ("eager", "blockwise")),
@@ -50,6 +51,20 @@ def test_packed_loss_and_gradients_equal_those_of_separate_rows(
         assert len(found) == LAYERS * 7 * 2
         for tensor, gradient in expected.items():
             assert gradient.norm() > 0
+            assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)
+
+
+def test_so_they_do_by_causal_columns(make_model: Callable[..., PeftModel]) -> None:
+    """As on a GPU: where weights may be dropped there are no parts."""
+    model = make_model("llama").eval()
+    model.config.attention_dropout = 0.1
+    for name, articles in CASES.items():
+        batch = pack(articles, PAD)
+        assert layout_of(model.config, batch.segments).keys() == {"causal_columns"}
+        expected_loss, expected = descend(model, separate(articles), 1)
+        loss, found = descend(model, [batch], 1)
+        assert loss == pytest.approx(expected_loss, rel=1e-5), name
+        for tensor, gradient in expected.items():
             assert (found[tensor] - gradient).norm() / gradient.norm() < 1e-5, (name, tensor)
 
 
@@ -138,6 +153,9 @@ def test_a_question_does_not_see_another(make_model: Callable[..., PeftModel], f
         return out[batch.segments == 2]
 
     assert torch.equal(second(article), second(changed))
+    losses = [token_losses(model, pack([one], PAD)) for one in (article, changed)]  # as training has it
+    assert not torch.equal(losses[0][:3], losses[1][:3])
+    assert torch.equal(losses[0][3:], losses[1][3:])
 
 
 @pytest.mark.parametrize("family", ["gemma2", "llama"])

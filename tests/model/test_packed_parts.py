@@ -4,7 +4,9 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
+from transformers import LlamaConfig
 
+from kqa_lightning.model.masks import attention_mask
 from kqa_lightning.model.packed_parts import PackedRow, _attention, _attention_backward, attend_in_parts, packed_rows
 
 HEADS, WIDTH, SCALING = 2, 16, 0.3
@@ -50,7 +52,7 @@ def differentiated(output: Tensor, inputs: list[Tensor], gradient: Tensor) -> li
     return [output, *torch.autograd.grad(output, inputs, gradient)]
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64, torch.bfloat16])
 @pytest.mark.parametrize("name", ROWS)
 def test_output_and_gradients_are_those_of_masked_attention(name: str, dtype: torch.dtype) -> None:
     segments = segments_of(ROWS[name])
@@ -61,10 +63,29 @@ def test_output_and_gradients_are_those_of_masked_attention(name: str, dtype: to
     found = differentiated(attend_in_parts(*inputs, ROWS[name], SCALING), inputs, gradient)
     exact = [one.detach().double().requires_grad_() for one in inputs]
     expected = differentiated(masked(*exact, segments), exact, gradient.double())
-    tolerance = 1e-6 if dtype == torch.float32 else 1e-2
+    tolerance = {torch.float64: 1e-13, torch.float32: 1e-6, torch.bfloat16: 1e-2}[dtype]
     for one, other in zip(found, expected, strict=True):
         assert one.dtype == dtype
         assert (one.double() - other).norm() <= tolerance * other.norm()
+
+
+def test_what_all_keys_have_in_common_costs_no_more_accuracy_than_in_pytorchs_masked_attention() -> None:
+    """The kernel's gradients count on it to cancel, which takes parts whose weights sum to 1."""
+    rows = [PackedRow(300, (340, 400, 405))]
+    segments = segments_of(rows)
+    query, key, value, gradient = tensors(segments)
+    common = torch.zeros(WIDTH)
+    common[0] = 100.0
+    given = [query + common, key + common, value]
+    gradient = gradient * (segments >= 0)[:, None, :, None]
+    exact = [one.double().requires_grad_() for one in given]
+    expected = differentiated(masked(*exact, segments), exact, gradient.double())
+    mask = attention_mask(LlamaConfig(), segments, torch.arange(segments.shape[1])[None], torch.float32)
+    inputs = [one.requires_grad_() for one in given]
+    parts = differentiated(attend_in_parts(*inputs, rows, SCALING), inputs, gradient)
+    whole = F.scaled_dot_product_attention(*inputs, attn_mask=mask, scale=SCALING)
+    for one, other, truth in zip(parts, differentiated(whole, inputs, gradient), expected, strict=True):
+        assert (one.double() - truth).norm() <= 2 * (other.double() - truth).norm() + 1e-6 * truth.norm()
 
 
 def test_another_question_changes_nothing_of_those_beside_it() -> None:

@@ -2,7 +2,7 @@ import pytest
 import torch
 from random_models import PAD, random_article, separate
 from torch import nn
-from transformers import LlamaConfig, MistralConfig
+from transformers import CohereConfig, LlamaConfig, MistralConfig
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
 from kqa_lightning.data.encoding import EncodedArticle
@@ -77,7 +77,8 @@ def test_elsewhere_an_article_and_its_first_question_are_causal() -> None:
     assert all(first(one) == {"causal_columns": one.input_ids.shape[1]} for one in separate([SHORT]))
 
 
-def test_other_attention_and_windows_are_told_nothing() -> None:
+def test_other_attention_architectures_and_windows_are_told_nothing() -> None:
     segments = BATCHES["an article"].segments
     assert layout_of(LlamaConfig(attn_implementation="sdpa"), segments) == {}
+    assert layout_of(CohereConfig(attn_implementation=PACKED_SDPA), segments) == {}  # turns other pairs of numbers
     assert layout_of(MistralConfig(attn_implementation=PACKED_SDPA, sliding_window=8), segments) == {}

@@ -73,6 +73,14 @@ def test_a_profile_tells_kinds_of_operations_apart(capsys: pytest.CaptureFixture
     assert 0 < shared < separate
 
 
+def test_trls_step_is_profiled_too(capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("trl", reason="trl is not here: install the extra benchmark")
+    assert run_script(profile_training.main, ("--bases", "tiny-nous", "--articles", "1", "--ways", "deck")) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].split() == ["tiny-nous,", "deck"]
+    assert sum(int(line.split()[-2]) for line in lines[1:-1]) == pytest.approx(100, abs=3)
+
+
 def test_an_adapter_that_is_not_there_is_refused(tmp_path: Path) -> None:
     for wrong in ("tiny-nous", f"tiny-nous={tmp_path}"):
         with pytest.raises(KQAError, match=r"--adapters tiny-nous.*BASE=FOLDER"):
