@@ -113,7 +113,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--quick",
         action="store_true",
         help="steps of an article, one a repetition, in batches of an article's questions and not in the fastest:"
-        " a quarter of an hour on two idle cores, where all of it takes an hour or more",
+        " some eleven minutes on two idle cores, where all of it takes an hour or more",
     )
     options = parser.parse(arguments)
     options.articles_per_step = ARTICLES_PER_STEP
