@@ -19,6 +19,8 @@ from torch.autograd.function import once_differentiable
 
 # Projections of one input, by their names in transformers, in the order in which they are called.
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
+_KINDS = (lora.Linear, lora.Linear4bit)
+_SMALL = 32 * 2**20  # bytes of all weights in fp32 up to which they stay out of their 4 bits
 
 
 def group_lora(model: PeftModel) -> None:
@@ -26,20 +28,21 @@ def group_lora(model: PeftModel) -> None:
 
     PEFT computes as well what is not plain LoRA in fp32: with dropout, a bias, DoRA, several adapters, under autocast.
     """
+    adapted = [cast(Any, module) for module in model.modules() if type(module) in _KINDS]
+    is_small = 4 * sum(layer.in_features * layer.out_features for layer in adapted) <= _SMALL
     for module in model.modules():
         for names in _TOGETHER:
-            _group(module, [getattr(module, name, None) for name in names])
-    for module in model.modules():
-        _group(module, [module])
+            _group(module, [getattr(module, name, None) for name in names], is_small)
+    for module in adapted:
+        _group(module, [module], is_small)
 
 
-def _group(parent: nn.Module, modules: Sequence[object]) -> None:
+def _group(parent: nn.Module, modules: Sequence[object], keeps_weights: bool) -> None:
     """Make a group of those that are projections with an adapter and are in none."""
-    kinds = (lora.Linear, lora.Linear4bit)
-    layers = [cast(Any, one) for one in modules if type(one) in kinds]
+    layers = [cast(Any, one) for one in modules if type(one) in _KINDS]
     layers = [layer for layer in layers if not isinstance(layer.forward, _Forward)]
     if layers:
-        group = _Group(layers)
+        group = _Group(layers, keeps_weights)
         if len(layers) > 1:
             parent.register_forward_hook(group.forget, always_call=True)
 
@@ -49,10 +52,12 @@ class _Group:
 
     Args:
         layers: They, in the order in which they are called.
+        keeps_weights: Whether their weights stay out of their 4 bits once they are.
     """
 
-    def __init__(self, layers: Sequence[Any]) -> None:
+    def __init__(self, layers: Sequence[Any], keeps_weights: bool) -> None:
         self._layers = layers
+        self._weights = [_Weight(layer.base_layer, is_kept=keeps_weights) for layer in layers]
         self._input: Tensor | None = None
         self._outputs: dict[int, Tensor] = {}  # of that input, by place: what was not asked for yet
         for place, layer in enumerate(layers):
@@ -60,14 +65,15 @@ class _Group:
 
     def compute(self, place: int, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The output of the projection at a place."""
-        if args or kwargs or not all(_is_plain(layer, x) for layer in self._layers):
+        is_called_so = not args and not kwargs and torch.is_grad_enabled()
+        if is_called_so and x is self._input and place in self._outputs:
+            return self._outputs.pop(place)
+        if not is_called_so or not all(_is_plain(layer, x) for layer in self._layers):
             layer = self._layers[place]
             return cast(Tensor, type(layer).forward(layer, x, *args, **kwargs))
-        if x is self._input and place in self._outputs:
-            return self._outputs.pop(place)
         if place:  # it reads something else than the first
-            return _project(self._layers[place : place + 1], x)[0]
-        first, *others = _project(self._layers, x)
+            return _project(self._layers[place : place + 1], self._weights[place : place + 1], x)[0]
+        first, *others = _project(self._layers, self._weights, x)
         if others:
             self._input, self._outputs = x, dict(enumerate(others, 1))
         return first
@@ -88,8 +94,8 @@ class _Forward:
 
 
 def _is_plain(layer: Any, x: Tensor) -> bool:
-    """Whether a layer is to be LoRA as in its paper now, of a frozen projection, in fp32 and with a graph."""
-    if not torch.is_grad_enabled() or layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1:
+    """Whether a layer is to be LoRA as in its paper now, of a frozen projection and in fp32."""
+    if layer.disable_adapters or layer.merged or len(layer.active_adapters) != 1:
         return False
     (name,) = layer.active_adapters
     if name not in layer.lora_A or name in layer.lora_variant or torch.is_autocast_enabled(x.device.type):
@@ -110,22 +116,46 @@ def _is_frozen_fp32(base: Any) -> bool:
     return type(base) is nn.Linear and weight.dtype == torch.float32 and not weight.requires_grad
 
 
-def _project(layers: Sequence[Any], x: Tensor) -> list[Tensor]:
+def _project(layers: Sequence[Any], weights: Sequence["_Weight"], x: Tensor) -> list[Tensor]:
     """Of an input [..., in] the output of each layer, [..., out]."""
     names = [layer.active_adapters[0] for layer in layers]
     pairs = list(zip(layers, names, strict=True))
     scales = [float(layer.scaling[name]) for layer, name in pairs]
     a = [layer.lora_A[name].weight for layer, name in pairs]
     b = [layer.lora_B[name].weight for layer, name in pairs]
-    bases = [layer.base_layer for layer in layers]
     rows = x.reshape(-1, x.shape[-1])
-    return [one.view(*x.shape[:-1], one.shape[-1]) for one in _Projections.apply(rows, bases, scales, *a, *b)]
+    return [one.view(*x.shape[:-1], one.shape[-1]) for one in _Projections.apply(rows, weights, scales, *a, *b)]
 
 
-def _weight(base: Any) -> Tensor:
-    """The weight of a projection, [out, in]."""
-    weight: Any = base.weight
-    return dequantize_4bit(weight.data, weight.quant_state) if type(base) is Linear4bit else weight
+class _Weight:
+    """The weight of a projection.
+
+    Args:
+        base: The projection.
+        is_kept: Whether a weight that came out of its 4 bits on a CPU is to stay, until another is in its place.
+    """
+
+    def __init__(self, base: Any, *, is_kept: bool) -> None:
+        self._base = base
+        self._is_kept = is_kept
+        self._kept: Tensor | None = None
+        # What it came out of: held, so that nothing else comes to lie there unnoticed.
+        self._source: Tensor | None = None
+        self._version = 0
+
+    def whole(self) -> Tensor:
+        """It in fp32, [out, in]."""
+        weight: Any = self._base.weight
+        if type(self._base) is not Linear4bit:
+            return cast(Tensor, weight)
+        source: Tensor = weight.data
+        if not self._is_kept or source.device.type != "cpu":
+            return dequantize_4bit(source, weight.quant_state)
+        is_other = self._source is None or self._source.data_ptr() != source.data_ptr()
+        if self._kept is None or is_other or self._version != weight._version:
+            self._kept = dequantize_4bit(source, weight.quant_state)
+            self._source, self._version = source, weight._version
+        return self._kept
 
 
 def _is_to_keep(weight: Tensor, rows: Tensor) -> bool:
@@ -140,15 +170,17 @@ class _Projections(torch.autograd.Function):
     """
 
     @staticmethod
-    def forward(ctx: Any, rows: Tensor, bases: list[Any], scales: list[float], *matrices: Tensor) -> tuple[Tensor, ...]:
-        count = len(bases)
-        ctx.ranks, ctx.bases, ctx.scales = [len(a) for a in matrices[:count]], bases, scales
+    def forward(
+        ctx: Any, rows: Tensor, weights: Sequence[_Weight], scales: list[float], *matrices: Tensor
+    ) -> tuple[Tensor, ...]:
+        count = len(weights)
+        ctx.ranks, ctx.weights, ctx.scales = [len(a) for a in matrices[:count]], weights, scales
         reduced = rows.mm(torch.cat(matrices[:count]).t())
         ctx.set_materialize_grads(False)
         outputs: list[Tensor] = []
         kept: list[Tensor | None] = []
-        for base, scale, b, part in zip(bases, scales, matrices[count:], reduced.split(ctx.ranks, 1), strict=True):
-            weight = _weight(base)
+        for one, scale, b, part in zip(weights, scales, matrices[count:], reduced.split(ctx.ranks, 1), strict=True):
+            weight = one.whole()
             outputs.append(rows.mm(weight.t()).addmm_(part, b.t(), alpha=scale))
             kept.append(weight if _is_to_keep(weight, rows) else None)
         ctx.save_for_backward(rows, reduced, *matrices, *kept)
@@ -158,7 +190,7 @@ class _Projections(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor | None) -> tuple[Tensor | None, ...]:
         rows, reduced, *matrices = ctx.saved_tensors
-        count = len(ctx.bases)
+        count = len(ctx.weights)
         a, b, kept, parts = matrices[:count], matrices[count:-count], matrices[-count:], reduced.split(ctx.ranks, 1)
         used = [(place, gradient) for place, gradient in enumerate(gradients) if gradient is not None]
         of_a: list[Tensor | None] = [None] * count
@@ -174,5 +206,5 @@ class _Projections(torch.autograd.Function):
             of_b[place] = parts[place].t().mm(gradient).mul_(ctx.scales[place]).t()
             if of_rows is not None:
                 weight = kept[place]
-                of_rows.addmm_(gradient, _weight(ctx.bases[place]) if weight is None else weight)
+                of_rows.addmm_(gradient, ctx.weights[place].whole() if weight is None else weight)
         return (of_rows, None, None, *of_a, *of_b)

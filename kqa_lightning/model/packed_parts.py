@@ -8,6 +8,7 @@ it is called.
 """
 
 from collections.abc import Iterator, Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -43,34 +44,22 @@ def attend_in_parts(query: Tensor, key: Tensor, value: Tensor, rows: Sequence[Pa
     return cast(Tensor, _Parts.apply(query, key, value, rows, scaling))
 
 
-class _Span(NamedTuple):
-    """Columns one after the other."""
-
-    start: int
-    length: int
-
-    def of(self, tensor: Tensor) -> Tensor:
-        """Theirs of a tensor [rows, heads, columns, ...]."""
-        return tensor.narrow(2, self.start, self.length)
+def _apart(row: PackedRow, *tensors: Tensor) -> Iterator[list[Tensor]]:
+    """Of tensors [rows, heads, columns, ...] the article's columns, then each question's; nothing that is empty."""
+    ends = (0, row.article, *row.questions)
+    sizes = [end - start for start, end in pairwise(ends)]
+    of_each = (one.narrow(2, 0, ends[-1]).split_with_sizes(sizes, 2) for one in tensors)
+    return (parts for size, *parts in zip(sizes, *of_each, strict=True) if size)
 
 
-class _Part(NamedTuple):
-    """Columns of a row that see some of its columns: all of these, or themselves, each what stands before it."""
-
-    queries: _Span
-    keys: _Span
-    is_causal: bool
+def _questions(row: PackedRow, *tensors: Tensor) -> Iterator[Tensor]:
+    """Of tensors [rows, heads, columns, ...] the columns of all questions."""
+    return (one.narrow(2, row.article, (row.article, *row.questions)[-1] - row.article) for one in tensors)
 
 
-def _parts(row: PackedRow) -> Iterator[_Part]:
-    """The article and its questions by themselves; last, what the questions see of the article."""
-    start = 0
-    for end in (row.article, *row.questions):
-        if end > start:
-            yield _Part(_Span(start, end - start), _Span(start, end - start), is_causal=True)
-        start = end
-    if row.questions and row.article:
-        yield _Part(_Span(row.article, start - row.article), _Span(0, row.article), is_causal=False)
+def _article(row: PackedRow, *tensors: Tensor) -> Iterator[Tensor]:
+    """Of tensors [rows, heads, columns, ...] the columns of the article."""
+    return (one.narrow(2, 0, row.article) for one in tensors)
 
 
 class _Parts(torch.autograd.Function):
@@ -86,13 +75,13 @@ class _Parts(torch.autograd.Function):
         logsums = torch.empty(query.shape[:3], dtype=torch.promote_types(query.dtype, torch.float32))
         for place, row in enumerate(rows):
             q, k, v, out, sums = (one.narrow(0, place, 1) for one in (query, key, value, output, logsums))
-            for queries, keys, is_causal in _parts(row):
-                found, its_sums = _attention(queries.of(q), keys.of(k), keys.of(v), 0.0, is_causal, scale=scaling)
-                if is_causal:
-                    queries.of(out).copy_(found)
-                    queries.of(sums).copy_(its_sums)
-                else:
-                    _join(queries.of(out), queries.of(sums), found, its_sums)
+            for *given, its_out, its_sums in _apart(row, q, k, v, out, sums):
+                found, found_sums = _attention(*given, 0.0, True, scale=scaling)
+                its_out.copy_(found)
+                its_sums.copy_(found_sums)
+            if row.article and row.questions:
+                asking, its_out, its_sums = _questions(row, q, out, sums)
+                _join(its_out, its_sums, *_attention(asking, *_article(row, k, v), 0.0, False, scale=scaling))
         ctx.save_for_backward(query, key, value, output, logsums)
         ctx.rows, ctx.scaling = rows, scaling
         return output
@@ -101,29 +90,33 @@ class _Parts(torch.autograd.Function):
     @once_differentiable
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         query, key, value, output, logsums = ctx.saved_tensors
+        scaling = ctx.scaling
         of_all = [torch.empty_like(one) for one in (query, key, value)]
         _clear_padding(ctx.rows, *of_all)
         for place, row in enumerate(ctx.rows):
             given = (*gradients, query, key, value, output, logsums)
             gradient, q, k, v, out, sums = (one.narrow(0, place, 1) for one in given)
             of_row = [one.narrow(0, place, 1) for one in of_all]
-            for queries, keys, is_causal in _parts(row):
-                found = _attention_backward(
-                    *(queries.of(gradient), queries.of(q), keys.of(k), keys.of(v), queries.of(out), queries.of(sums)),
-                    *(0.0, is_causal),
-                    scale=ctx.scaling,
-                )
-                for of_one, seen, more in zip(of_row, (queries, keys, keys), found, strict=True):
-                    whole = seen.of(of_one)
-                    whole.copy_(more) if is_causal else whole.add_(more)
+            own = zip(_apart(row, *of_row), _apart(row, gradient, q, k, v, out, sums), strict=True)
+            for of_part, part in own:
+                for of_one, found in zip(of_part, _attention_backward(*part, 0.0, True, scale=scaling), strict=True):
+                    of_one.copy_(found)
+            if row.article and row.questions:
+                of_asking, its_gradient, asking, its_out, its_sums = _questions(row, of_row[0], gradient, q, out, sums)
+                seen = _article(row, k, v)
+                more = _attention_backward(its_gradient, asking, *seen, its_out, its_sums, 0.0, False, scale=scaling)
+                for of_one, found in zip((of_asking, *_article(row, *of_row[1:])), more, strict=True):
+                    of_one.add_(found)
         return (*of_all, None, None)
 
 
 def _clear_padding(rows: Sequence[PackedRow], *tensors: Tensor) -> None:
     """Zero what no part computes, in tensors [rows, heads, columns, width]."""
     for place, (article, questions) in enumerate(rows):
+        end = (article, *questions)[-1]
         for tensor in tensors:
-            tensor[place, :, (article, *questions)[-1] :].zero_()
+            if end < tensor.shape[2]:
+                tensor[place, :, end:].zero_()
 
 
 def _join(output: Tensor, logsums: Tensor, more: Tensor, more_logsums: Tensor) -> None:

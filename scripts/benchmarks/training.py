@@ -156,7 +156,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
     rows = choose_articles(source, HELD_OUT + job.steps * articles_per_step, seed=0, longest=LONGEST)
     questions = sum(row["context"] == rows[0]["context"] for row in rows)
     write_rows(Path(job.held_out_path), rows[: HELD_OUT * questions])
-    training = step_order(rows[HELD_OUT * questions :], questions, articles_per_step)
+    training = step_order(rows[HELD_OUT * questions :], questions, articles_per_step, steps)
 
     def job_of(asked: int) -> Job:
         """Train on so many questions of an article."""
@@ -170,22 +170,30 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
     return Comparison(f"{base}/{table}", jobs, questions, token_ratio(ours))
 
 
-def step_order(rows: list[dict[str, str]], questions: int, articles_per_step: int) -> list[dict[str, str]]:
-    """The rows of the first optimizer step, of the second, and so on.
+def step_order(rows: list[dict[str, str]], questions: int, per_step: int, per_repetition: int) -> list[dict[str, str]]:
+    """The rows of the first optimizer step, which is to warm up, of the second, and so on.
 
-    Articles of like length share a step, so that little of it is padding, whatever a way's batches; steps of short
-    and of long articles come in random order.
+    Articles of like length share a step, so that little of it is padding, whatever a way's batches. A repetition has
+    steps of short and of long articles, as far as it has several, so that repetitions are of like work.
 
     Args:
         rows: article by article.
         questions: rows of an article.
-        articles_per_step: articles of a step.
+        per_step: articles of a step.
+        per_repetition: steps of a repetition.
     """
     articles = [rows[start : start + questions] for start in range(0, len(rows), questions)]
     articles.sort(key=lambda article: len(article[0]["context"]))
-    steps = [articles[start : start + articles_per_step] for start in range(0, len(articles), articles_per_step)]
-    random.Random(0).shuffle(steps)
-    return [row for step in steps for article in step for row in article]
+    steps = [articles[start : start + per_step] for start in range(0, len(articles), per_step)]
+    warm_up = steps.pop(len(steps) // 2)
+    repetitions: list[list[list[list[dict[str, str]]]]] = [[] for _ in range(len(steps) // per_repetition)]
+    for start in range(0, len(steps), len(repetitions)):  # to and fro: who gets a short one first gets a long one next
+        for repetition, step in zip(repetitions, steps[start : start + len(repetitions)], strict=True):
+            repetition.append(step)
+        repetitions.reverse()
+    random.Random(0).shuffle(repetitions)
+    in_order = [warm_up, *(step for repetition in repetitions for step in repetition)]
+    return [row for step in in_order for article in step for row in article]
 
 
 def token_ratio(job: Job) -> float:

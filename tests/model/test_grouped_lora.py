@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import torch
+from bitsandbytes.nn import Linear4bit
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
 from random_models import COMMON, PAD, random_article, randomise
@@ -55,9 +56,9 @@ def together(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     counts: list[int] = []
     project = grouped_lora._project
 
-    def counted(layers: list[LoraLayer], x: Tensor) -> tuple[Tensor, ...]:
+    def counted(layers: list[LoraLayer], weights: list[Any], x: Tensor) -> list[Tensor]:
         counts.append(len(layers))
-        return project(layers, x)
+        return project(layers, weights, x)
 
     monkeypatch.setattr(grouped_lora, "_project", counted)
     return counts
@@ -85,17 +86,74 @@ def test_so_they_are_with_gradient_checkpointing(
 def test_the_gradients_are_those_of_finite_differences() -> None:
     torch.manual_seed(0)
     bases = [nn.Linear(5, width, bias=False, dtype=torch.float64).requires_grad_(False) for width in (3, 4)]
+    weights = [grouped_lora._Weight(base, is_kept=False) for base in bases]
     x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     shapes = ((2, 5), (1, 5), (3, 2), (4, 1))  # two A, of different ranks, and their B
     matrices = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
 
     def outputs(x: Tensor, *matrices: Tensor) -> tuple[Tensor, ...]:
-        return grouped_lora._Projections.apply(x, bases, [0.5, 2.0], *matrices)
+        return grouped_lora._Projections.apply(x, weights, [0.5, 2.0], *matrices)
 
     first, second = outputs(x, *matrices)
     assert torch.allclose(first, bases[0](x) + 0.5 * (x @ matrices[0].T) @ matrices[2].T)
     assert torch.allclose(second, bases[1](x) + 2.0 * (x @ matrices[1].T) @ matrices[3].T)
     assert torch.autograd.gradcheck(outputs, (x, *matrices))
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The memory of each weight that comes out of its 4 bits from now on."""
+    found: list[int] = []
+    dequantize = grouped_lora.dequantize_4bit
+
+    def counted(weight: Tensor, *args: Any) -> Tensor:
+        found.append(weight.data_ptr())
+        return dequantize(weight, *args)
+
+    monkeypatch.setattr(grouped_lora, "dequantize_4bit", counted)
+    return found
+
+
+def test_weights_of_a_small_base_come_out_of_their_4_bits_once(
+    make_model: Callable[..., PeftModel], read: list[int]
+) -> None:
+    model = make_model("llama")
+    descend(model)
+    descend(model)
+    projections = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    assert len(read) == len(set(read)) == len(projections)
+
+
+def test_those_of_a_larger_one_in_each_step(
+    make_model: Callable[..., PeftModel], read: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(grouped_lora, "_SMALL", 0)
+    model = make_model("llama")
+    losses, gradients = descend(model)
+    count = len(read)
+    again, same = descend(model)
+    assert len(read) == 2 * count
+    assert torch.equal(losses, again)
+    assert all(torch.equal(gradients[name], one) for name, one in same.items())
+    assert agree(model)
+
+
+@pytest.mark.parametrize("how", ["in place", "by others", "by merging"])
+def test_weights_that_change_come_out_of_their_4_bits_again(make_model: Callable[..., PeftModel], how: str) -> None:
+    model = make_model("llama")
+    before, _ = descend(model)
+    if how == "by merging":
+        model.base_model.merge_adapter()
+        model.base_model.unmerge_adapter()
+    for module in model.modules():
+        if isinstance(module, Linear4bit) and how != "by merging":
+            weight = module.weight
+            others = weight.data.flip(0)
+            with torch.no_grad():
+                weight.copy_(others) if how == "in place" else setattr(weight, "data", others)
+    after, _ = descend(model)
+    assert not torch.equal(before, after)
+    assert agree(model)
 
 
 def test_without_gradients_peft_computes(make_model: Callable[..., PeftModel], together: list[int]) -> None:

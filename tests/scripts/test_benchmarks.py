@@ -193,13 +193,22 @@ def test_a_step_has_the_same_rows_whatever_the_batch() -> None:
         training_ways.step_batches(lengths, 24, 16)
 
 
-def test_steps_are_of_whole_articles_of_like_length() -> None:
-    rows = choose_articles("sample", count=6, seed=0, longest=2000)
-    ordered = training.step_order(rows, 4, 2)
+@pytest.mark.parametrize("per_repetition", [1, 2, 3])
+def test_steps_are_of_articles_of_like_length_and_repetitions_of_like_work(per_repetition: int) -> None:
+    steps = 1 + 6 * per_repetition
+    lengths = random.Random(0).sample(range(1000), k=2 * steps)
+    rows = [{"id": f"{length}-{question}", "context": "x" * length} for length in lengths for question in range(4)]
+    ordered = training.step_order(rows, 4, 2, per_repetition)
     assert sorted(row["id"] for row in ordered) == sorted(row["id"] for row in rows)
-    lengths = [len(ordered[place]["context"]) for place in range(0, 24, 4)]
-    steps = sorted(sorted(lengths[place : place + 2]) for place in range(0, 6, 2))
-    assert [length for step in steps for length in step] == sorted(lengths)
+    found = [len(ordered[place]["context"]) for place in range(0, len(ordered), 4)]
+    assert [row["id"] for row in ordered] == [f"{length}-{question}" for length in found for question in range(4)]
+    ranks = [sorted(lengths).index(length) for length in found]
+    pairs = [sorted(ranks[place : place + 2]) for place in range(0, len(ranks), 2)]
+    assert all(second == first + 1 and first % 2 == 0 for first, second in pairs)  # neighbours by length
+    places = [first // 2 for first, _ in pairs]
+    assert places[0] == steps // 2
+    work = [sum(places[start : start + per_repetition]) for start in range(1, steps, per_repetition)]
+    assert max(work) - min(work) <= {1: steps, 2: 2, 3: 8}[per_repetition]  # 2 and 3 dealt at random: 10 and more
 
 
 def test_what_training_came_to_is_told() -> None:
