@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 # Projections of one input, by their names in transformers, in the order in which they are called.
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _KINDS = (lora.Linear, lora.Linear4bit)
-_SMALL = 32 * 2**20  # bytes of all weights in fp32 up to which they stay out of their 4 bits
+_SMALL = 64 * 2**20  # bytes of all weights in fp32 up to which they stay out of their 4 bits
 
 
 def group_lora(model: PeftModel) -> None:

@@ -5,8 +5,8 @@
 
 Each way runs in a process of its own, from the same 4-bit base, adapters and token ids, and takes the same rows in
 each optimizer step, at the batch size that is fastest. In turns, each does a repetition while the others wait. On the
-wide base a repetition is one step: of an article with its questions for ours, of two of these questions for TRL's
-ways, for which more would take minutes; so held-out losses there are after unlike numbers of rows (``rows_trained``).
+wide base a step is of an article with its questions for ours, and for TRL's ways of two of these questions, one step a
+repetition, since more would take minutes; so held-out losses there are after unlike numbers of rows (``rows_trained``).
 Needs the extra ``benchmark``, TRL; ``trl_training.py`` says where it does more on a GPU than on a CPU.
 """
 
@@ -102,7 +102,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "Compare ways to train: TRL's, as the deck used it and at its best, and ours.",
         ("tiny-gemma2", "tiny-eeve", "tiny-nous", WIDE),
     )
-    parser.add_argument("--steps", type=count, default=2, help="optimizer steps of a repetition; 1 on the wide base")
+    parser.add_argument(
+        "--steps", type=count, default=2, help="optimizer steps of a repetition; of TRL's ways on the wide base 1"
+    )
     parser.add_argument(
         "--trl-rows",
         type=count,
@@ -141,14 +143,14 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
         folder, prompt = str(scratch / "wide"), "gemma2"
         if not Path(folder).is_dir():
             make_wide_base(Path(folder), options.wide_tokenizer)
-    articles_per_step, steps = (1, 1) if is_wide else (options.articles_per_step, options.steps)
+    articles_per_step = 1 if is_wide else options.articles_per_step
     job = Job(
         base_model=folder,
         prompt=prompt,
         train_path="",  # it and the rows are those of each way, below
         held_out_path=str(scratch / f"{base}-{table}-held-out.jsonl"),
         rows_per_step=0,
-        steps_per_repetition=steps,
+        steps_per_repetition=options.steps,
         repetitions=options.repetitions,
         threads=options.threads,
         flush_others=options.flush_others,
@@ -156,7 +158,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
     rows = choose_articles(source, HELD_OUT + job.steps * articles_per_step, seed=0, longest=LONGEST)
     questions = sum(row["context"] == rows[0]["context"] for row in rows)
     write_rows(Path(job.held_out_path), rows[: HELD_OUT * questions])
-    training = step_order(rows[HELD_OUT * questions :], questions, articles_per_step, steps)
+    training = step_order(rows[HELD_OUT * questions :], questions, articles_per_step, options.steps)
 
     def job_of(asked: int) -> Job:
         """Train on so many questions of an article."""
@@ -165,7 +167,7 @@ def make_comparison(base: str, table: str, source: str, options: argparse.Namesp
         return replace(job, train_path=str(path), rows_per_step=articles_per_step * asked)
 
     ours = job_of(questions)
-    trl = job_of(min(options.trl_rows, questions)) if is_wide else ours
+    trl = replace(job_of(min(options.trl_rows, questions)), steps_per_repetition=1) if is_wide else ours
     jobs = {way: trl if way in TRL_WAYS else ours for way in WAYS}
     return Comparison(f"{base}/{table}", jobs, questions, token_ratio(ours))
 

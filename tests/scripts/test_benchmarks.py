@@ -156,6 +156,7 @@ def test_the_wide_base_takes_the_tokenizer_of_a_folder(
             assert {way: job.rows_per_step for way, job in comparison.jobs.items()} == {
                 **{"deck": rows, "trl_best": rows, "separate": 4, "shared": 4}
             }
+            assert [job.steps_per_repetition for job in comparison.jobs.values()] == [1, 1, 2, 2]
 
 
 def test_ours_trains_on_the_same_rows_in_whatever_batches(job: training_ways.Job, shared_loss: float) -> None:
