@@ -20,7 +20,7 @@ from torch.autograd.function import once_differentiable
 # Projections of one input, by their names in transformers, in the order in which they are called.
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
 _KINDS = (lora.Linear, lora.Linear4bit)
-_SMALL = 64 * 2**20  # bytes of all weights in fp32 up to which they stay out of their 4 bits
+_SMALL = 64 * 2**20  # bytes of all weights with an adapter in fp32 up to which they stay out of their 4 bits
 
 
 def group_lora(model: PeftModel) -> None:
@@ -58,15 +58,19 @@ class _Group:
     def __init__(self, layers: Sequence[Any], keeps_weights: bool) -> None:
         self._layers = layers
         self._weights = [_Weight(layer.base_layer, is_kept=keeps_weights) for layer in layers]
-        self._input: Tensor | None = None
+        self._input: tuple[Tensor, int] | None = None  # and its version
         self._outputs: dict[int, Tensor] = {}  # of that input, by place: what was not asked for yet
         for place, layer in enumerate(layers):
             layer.forward = _Forward(self, place)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what waits: a copy computes its own."""
+        return {**self.__dict__, "_input": None, "_outputs": {}}
+
     def compute(self, place: int, x: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """The output of the projection at a place."""
         is_called_so = not args and not kwargs and torch.is_grad_enabled()
-        if is_called_so and x is self._input and place in self._outputs:
+        if is_called_so and place in self._outputs and self._is_of(x) and _is_plain(self._layers[place], x):
             return self._outputs.pop(place)
         if not is_called_so or not all(_is_plain(layer, x) for layer in self._layers):
             layer = self._layers[place]
@@ -75,8 +79,12 @@ class _Group:
             return _project(self._layers[place : place + 1], self._weights[place : place + 1], x)[0]
         first, *others = _project(self._layers, self._weights, x)
         if others:
-            self._input, self._outputs = x, dict(enumerate(others, 1))
+            self._input, self._outputs = (x, x._version), dict(enumerate(others, 1))
         return first
+
+    def _is_of(self, x: Tensor) -> bool:
+        """Whether what waits was computed of this input, as it is now."""
+        return self._input is not None and self._input[0] is x and self._input[1] == x._version
 
     def forget(self, *_: Any) -> None:
         """Let go of what was computed for others, at the end of the layer that they belong to."""
@@ -132,7 +140,8 @@ class _Weight:
 
     Args:
         base: The projection.
-        is_kept: Whether a weight that came out of its 4 bits on a CPU is to stay, until another is in its place.
+        is_kept: Whether a weight that came out of its 4 bits on a CPU is to stay, until another is in its place or,
+            as far as PyTorch counts that, it was written to.
     """
 
     def __init__(self, base: Any, *, is_kept: bool) -> None:
@@ -140,22 +149,31 @@ class _Weight:
         self._is_kept = is_kept
         self._kept: Tensor | None = None
         # What it came out of: held, so that nothing else comes to lie there unnoticed.
-        self._source: Tensor | None = None
-        self._version = 0
+        self._source: tuple[Tensor, int, Any] | None = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without what is kept: a copy gets its own out."""
+        return {**self.__dict__, "_kept": None, "_source": None}
 
     def whole(self) -> Tensor:
         """It in fp32, [out, in]."""
         weight: Any = self._base.weight
         if type(self._base) is not Linear4bit:
             return cast(Tensor, weight)
-        source: Tensor = weight.data
-        if not self._is_kept or source.device.type != "cpu":
-            return dequantize_4bit(source, weight.quant_state)
-        is_other = self._source is None or self._source.data_ptr() != source.data_ptr()
-        if self._kept is None or is_other or self._version != weight._version:
-            self._kept = dequantize_4bit(source, weight.quant_state)
-            self._source, self._version = source, weight._version
+        if not self._is_kept or weight.device.type != "cpu":
+            self._kept = self._source = None
+            return dequantize_4bit(weight.data, weight.quant_state)
+        if self._kept is None or not self._is_source(weight):
+            self._kept = dequantize_4bit(weight.data, weight.quant_state)
+            self._source = weight.data, weight._version, weight.quant_state
         return self._kept
+
+    def _is_source(self, weight: Any) -> bool:
+        """Whether what is kept came out of this weight as it is now."""
+        if self._source is None:
+            return False
+        data, version, state = self._source
+        return data.data_ptr() == weight.data_ptr() and version == weight._version and state is weight.quant_state
 
 
 def _is_to_keep(weight: Tensor, rows: Tensor) -> bool:

@@ -46,7 +46,12 @@ def attention_mask(
 
     Returns:
         A mask of shape [rows, 1, queries, keys], or a dict of such by layer type where the model takes that.
+
+    Raises:
+        ValueError: an additive mask that is to be bool, or of whole numbers.
     """
+    if not dtype.is_floating_point:
+        raise ValueError(f"a mask of {dtype} would be added to the scores as 0 and 1; it is to be of a float type")
     key_segments = segments if key_segments is None else key_segments
     key_position_ids = position_ids if key_position_ids is None else key_position_ids
 

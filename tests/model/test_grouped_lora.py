@@ -138,7 +138,30 @@ def test_those_of_a_larger_one_in_each_step(
     assert agree(model)
 
 
-@pytest.mark.parametrize("how", ["in place", "by others", "by merging"])
+def test_a_copy_does_not_take_along_what_is_kept(make_model: Callable[..., PeftModel]) -> None:
+    model = make_model("llama")
+    sizes = []
+    for _ in range(2):
+        stored = io.BytesIO()
+        torch.save(model, stored)
+        sizes.append(stored.tell())
+        descend(model)
+        model.zero_grad()
+    assert sizes[1] < 1.1 * sizes[0]
+
+
+def test_what_waits_for_a_projection_is_not_for_one_whose_adapter_was_switched_off() -> None:
+    torch.manual_seed(0)
+    model = get_peft_model(Reading(), LoraConfig(r=2, target_modules=["q_proj", "k_proj"]))
+    randomise(model, 0)
+    group_lora(model)
+    reading, x = model.get_base_model(), torch.randn(3, 8)
+    reading.q_proj(x)  # outside the layer, so that nothing lets go of the other's output
+    with model.disable_adapter():
+        assert torch.equal(reading.k_proj(x), ungrouped(model).get_base_model().k_proj(x))
+
+
+@pytest.mark.parametrize("how", ["in place", "by others", "by their scales", "by merging"])
 def test_weights_that_change_come_out_of_their_4_bits_again(make_model: Callable[..., PeftModel], how: str) -> None:
     model = make_model("llama")
     before, _ = descend(model)
@@ -147,10 +170,16 @@ def test_weights_that_change_come_out_of_their_4_bits_again(make_model: Callable
         model.base_model.unmerge_adapter()
     for module in model.modules():
         if isinstance(module, Linear4bit) and how != "by merging":
-            weight = module.weight
+            weight: Any = module.weight
             others = weight.data.flip(0)
-            with torch.no_grad():
-                weight.copy_(others) if how == "in place" else setattr(weight, "data", others)
+            if how == "in place":
+                with torch.no_grad():
+                    weight.copy_(others)
+            elif how == "by others":
+                weight.data = others
+            else:
+                weight.quant_state = copy.deepcopy(weight.quant_state)
+                weight.quant_state.absmax *= 2
     after, _ = descend(model)
     assert not torch.equal(before, after)
     assert agree(model)
@@ -240,6 +269,12 @@ class Reading(nn.Module):
             return self.q_proj(x)
         if how == "changed in place":
             return self.q_proj(x).clamp_(-0.1, 0.1) + self.k_proj(x)
+        if how == "the second twice, changed in place":
+            return self.q_proj(x) + self.k_proj(x).clamp_(-0.1, 0.1) + self.k_proj(x)
+        if how == "an input changed in place":
+            shifted = x + 1
+            read = self.q_proj(shifted).detach()
+            return read + self.k_proj(shifted.mul_(2))
         if how == "the second without a graph":
             read = self.q_proj(x)
             with torch.no_grad():
@@ -250,7 +285,10 @@ class Reading(nn.Module):
 
 @pytest.mark.parametrize(
     "how",
-    ["other inputs", "the second first", "the first alone", "changed in place", "the second without a graph"],
+    [
+        *("other inputs", "the second first", "the first alone", "changed in place", "the second without a graph"),
+        *("the second twice, changed in place", "an input changed in place"),
+    ],
 )
 @pytest.mark.parametrize("rows", [3, 0])
 def test_however_they_are_called_it_is_as_in_peft(how: str, rows: int) -> None:

@@ -107,3 +107,12 @@ def test_block_masks_show_what_additive_ones_show(config: PreTrainedConfig, quer
         row, query, key = (torch.arange(size) for size in (2, queries, 15))
         seen = block.mask_mod(row[:, None, None], row, query[:, None], key)
         assert torch.equal(seen, additive[:, 0] == 0)
+
+
+@pytest.mark.parametrize("config", [LlamaConfig(), GEMMA2])
+@pytest.mark.parametrize("dtype", [torch.bool, torch.int64])
+def test_a_mask_that_eager_attention_would_add_as_zeros_and_ones_is_refused(
+    config: PreTrainedConfig, dtype: torch.dtype
+) -> None:
+    with pytest.raises(ValueError, match=r"a mask of torch\.\w+ would be added to the scores as 0 and 1"):
+        make(config, dtype)
