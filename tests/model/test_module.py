@@ -144,7 +144,7 @@ def test_training_computes_projections_in_groups(
     made, questions, _ = fitted
     counts: list[int] = []
     project = grouped_lora._project
-    monkeypatch.setattr(grouped_lora, "_project", lambda layers, x: counts.append(len(layers)) or project(layers, x))
+    monkeypatch.setattr(grouped_lora, "_project", lambda layers, *a: counts.append(len(layers)) or project(layers, *a))
     token_losses(made.model, pack(list(questions.articles["train"])[:1], questions.encoder.pad_id))
     assert set(counts) == {1, 2, 3}
     counts.clear()
