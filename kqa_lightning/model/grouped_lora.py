@@ -10,12 +10,13 @@ from collections.abc import Sequence
 from typing import Any, cast
 
 import torch
-from bitsandbytes.functional import dequantize_4bit
 from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from peft.tuners import lora
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
+
+from kqa_lightning.model.frozen_weight import FrozenWeight
 
 # Projections of one input, by their names in transformers, in the order in which they are called.
 _TOGETHER = (("q_proj", "k_proj", "v_proj"), ("gate_proj", "up_proj"))
@@ -57,7 +58,7 @@ class _Group:
 
     def __init__(self, layers: Sequence[Any], keeps_weights: bool) -> None:
         self._layers = layers
-        self._weights = [_Weight(layer.base_layer, is_kept=keeps_weights) for layer in layers]
+        self._weights = [FrozenWeight(layer.base_layer, is_kept=keeps_weights) for layer in layers]
         self._input: tuple[Tensor, int] | None = None  # and its version
         self._outputs: dict[int, Tensor] = {}  # of that input, by place: what was not asked for yet
         for place, layer in enumerate(layers):
@@ -124,7 +125,7 @@ def _is_frozen_fp32(base: Any) -> bool:
     return type(base) is nn.Linear and weight.dtype == torch.float32 and not weight.requires_grad
 
 
-def _project(layers: Sequence[Any], weights: Sequence["_Weight"], x: Tensor) -> list[Tensor]:
+def _project(layers: Sequence[Any], weights: Sequence[FrozenWeight], x: Tensor) -> list[Tensor]:
     """Of an input [..., in] the output of each layer, [..., out]."""
     names = [layer.active_adapters[0] for layer in layers]
     pairs = list(zip(layers, names, strict=True))
@@ -133,47 +134,6 @@ def _project(layers: Sequence[Any], weights: Sequence["_Weight"], x: Tensor) -> 
     b = [layer.lora_B[name].weight for layer, name in pairs]
     rows = x.reshape(-1, x.shape[-1])
     return [one.view(*x.shape[:-1], one.shape[-1]) for one in _Projections.apply(rows, weights, scales, *a, *b)]
-
-
-class _Weight:
-    """The weight of a projection.
-
-    Args:
-        base: The projection.
-        is_kept: Whether a weight that came out of its 4 bits on a CPU is to stay, until another is in its place or,
-            as far as PyTorch counts that, it was written to.
-    """
-
-    def __init__(self, base: Any, *, is_kept: bool) -> None:
-        self._base = base
-        self._is_kept = is_kept
-        self._kept: Tensor | None = None
-        # What it came out of: held, so that nothing else comes to lie there unnoticed.
-        self._source: tuple[Tensor, int, Any] | None = None
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Without what is kept: a copy gets its own out."""
-        return {**self.__dict__, "_kept": None, "_source": None}
-
-    def whole(self) -> Tensor:
-        """It in fp32, [out, in]."""
-        weight: Any = self._base.weight
-        if type(self._base) is not Linear4bit:
-            return cast(Tensor, weight)
-        if not self._is_kept or weight.device.type != "cpu":
-            self._kept = self._source = None
-            return dequantize_4bit(weight.data, weight.quant_state)
-        if self._kept is None or not self._is_source(weight):
-            self._kept = dequantize_4bit(weight.data, weight.quant_state)
-            self._source = weight.data, weight._version, weight.quant_state
-        return self._kept
-
-    def _is_source(self, weight: Any) -> bool:
-        """Whether what is kept came out of this weight as it is now."""
-        if self._source is None:
-            return False
-        data, version, state = self._source
-        return data.data_ptr() == weight.data_ptr() and version == weight._version and state is weight.quant_state
 
 
 def _is_to_keep(weight: Tensor, rows: Tensor) -> bool:
@@ -189,7 +149,7 @@ class _Projections(torch.autograd.Function):
 
     @staticmethod
     def forward(
-        ctx: Any, rows: Tensor, weights: Sequence[_Weight], scales: list[float], *matrices: Tensor
+        ctx: Any, rows: Tensor, weights: Sequence[FrozenWeight], scales: list[float], *matrices: Tensor
     ) -> tuple[Tensor, ...]:
         count = len(weights)
         ctx.ranks, ctx.weights, ctx.scales = [len(a) for a in matrices[:count]], weights, scales

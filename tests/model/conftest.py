@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from module_runs import table
 from peft import PeftModel
 from random_models import randomise, save_base
 
@@ -54,3 +55,14 @@ def make_model(bases: dict[str, Path]) -> Callable[..., PeftModel]:
         return model
 
     return make
+
+
+@pytest.fixture(scope="session")
+def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Paths of three small tables, by the names of the data module's arguments."""
+    folder = tmp_path_factory.mktemp("tables")
+    return {
+        "train_path": str(table(folder / "train.csv", 6)),
+        "val_path": str(table(folder / "val.csv", 3, first=6)),
+        "predict_path": str(table(folder / "predict.csv", 4, first=9)),
+    }

@@ -7,47 +7,19 @@ from typing import Any
 
 import pytest
 import torch
-from bitsandbytes.nn import Linear4bit
 from peft import LoraConfig, PeftModel, get_peft_model
 from peft.tuners.lora import LoraLayer
-from random_models import COMMON, PAD, random_article, randomise
+from pefts_own import ARTICLES, agree, descend, ungrouped
+from random_models import COMMON, PAD, randomise
 from torch import Tensor, nn
 from transformers import AutoModelForCausalLM, LlamaConfig, LlamaForCausalLM, Qwen2Config
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.model import grouped_lora
 from kqa_lightning.model.base import ALL_PROJECTIONS, LoRA, attach_lora
+from kqa_lightning.model.frozen_weight import FrozenWeight
 from kqa_lightning.model.grouped_lora import group_lora
 from kqa_lightning.model.loss import token_losses
-
-ARTICLES = [random_article(1, 40, [(6, 3), (9, 5), (4, 1)]), random_article(2, 11, [(4, 4), (7, 2)])]
-
-
-def ungrouped(model: PeftModel) -> PeftModel:
-    """A copy of the model with PEFT's own forward."""
-    copied = copy.deepcopy(model)
-    for module in copied.modules():
-        if isinstance(module, LoraLayer):
-            module.__dict__.pop("forward", None)
-    return copied
-
-
-def descend(model: PeftModel) -> tuple[Tensor, dict[str, Tensor]]:
-    """Losses of the articles and the gradient of each adapter tensor."""
-    torch.manual_seed(0)  # of dropout
-    model.zero_grad()
-    losses = token_losses(model, pack(ARTICLES, PAD))
-    losses.sum().backward()
-    return losses.detach(), {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
-
-
-def agree(model: PeftModel) -> bool:
-    """Whether losses and gradients are PEFT's own, but for rounding."""
-    losses, gradients = descend(model)
-    expected_losses, expected = descend(ungrouped(model))
-    assert torch.allclose(losses, expected_losses, rtol=1e-5, atol=1e-5)
-    assert gradients.keys() == expected.keys()
-    return all((gradients[name] - one).norm() <= 1e-5 * one.norm() for name, one in expected.items())
 
 
 @pytest.fixture
@@ -86,7 +58,7 @@ def test_so_they_are_with_gradient_checkpointing(
 def test_the_gradients_are_those_of_finite_differences() -> None:
     torch.manual_seed(0)
     bases = [nn.Linear(5, width, bias=False, dtype=torch.float64).requires_grad_(False) for width in (3, 4)]
-    weights = [grouped_lora._Weight(base, is_kept=False) for base in bases]
+    weights = [FrozenWeight(base, is_kept=False) for base in bases]
     x = torch.randn(6, 5, dtype=torch.float64, requires_grad=True)
     shapes = ((2, 5), (1, 5), (3, 2), (4, 1))  # two A, of different ranks, and their B
     matrices = [torch.randn(*shape, dtype=torch.float64, requires_grad=True) for shape in shapes]
@@ -100,56 +72,6 @@ def test_the_gradients_are_those_of_finite_differences() -> None:
     assert torch.autograd.gradcheck(outputs, (x, *matrices))
 
 
-@pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The memory of each weight that comes out of its 4 bits from now on."""
-    found: list[int] = []
-    dequantize = grouped_lora.dequantize_4bit
-
-    def counted(weight: Tensor, *args: Any) -> Tensor:
-        found.append(weight.data_ptr())
-        return dequantize(weight, *args)
-
-    monkeypatch.setattr(grouped_lora, "dequantize_4bit", counted)
-    return found
-
-
-def test_weights_of_a_small_base_come_out_of_their_4_bits_once(
-    make_model: Callable[..., PeftModel], read: list[int]
-) -> None:
-    model = make_model("llama")
-    descend(model)
-    descend(model)
-    projections = [module for module in model.modules() if isinstance(module, LoraLayer)]
-    assert len(read) == len(set(read)) == len(projections)
-
-
-def test_those_of_a_larger_one_in_each_step(
-    make_model: Callable[..., PeftModel], read: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(grouped_lora, "_SMALL", 0)
-    model = make_model("llama")
-    losses, gradients = descend(model)
-    count = len(read)
-    again, same = descend(model)
-    assert len(read) == 2 * count
-    assert torch.equal(losses, again)
-    assert all(torch.equal(gradients[name], one) for name, one in same.items())
-    assert agree(model)
-
-
-def test_a_copy_does_not_take_along_what_is_kept(make_model: Callable[..., PeftModel]) -> None:
-    model = make_model("llama")
-    sizes = []
-    for _ in range(2):
-        stored = io.BytesIO()
-        torch.save(model, stored)
-        sizes.append(stored.tell())
-        descend(model)
-        model.zero_grad()
-    assert sizes[1] < 1.1 * sizes[0]
-
-
 def test_what_waits_for_a_projection_is_not_for_one_whose_adapter_was_switched_off() -> None:
     torch.manual_seed(0)
     model = get_peft_model(Reading(), LoraConfig(r=2, target_modules=["q_proj", "k_proj"]))
@@ -159,30 +81,6 @@ def test_what_waits_for_a_projection_is_not_for_one_whose_adapter_was_switched_o
     reading.q_proj(x)  # outside the layer, so that nothing lets go of the other's output
     with model.disable_adapter():
         assert torch.equal(reading.k_proj(x), ungrouped(model).get_base_model().k_proj(x))
-
-
-@pytest.mark.parametrize("how", ["in place", "by others", "by their scales", "by merging"])
-def test_weights_that_change_come_out_of_their_4_bits_again(make_model: Callable[..., PeftModel], how: str) -> None:
-    model = make_model("llama")
-    before, _ = descend(model)
-    if how == "by merging":
-        model.base_model.merge_adapter()
-        model.base_model.unmerge_adapter()
-    for module in model.modules():
-        if isinstance(module, Linear4bit) and how != "by merging":
-            weight: Any = module.weight
-            others = weight.data.flip(0)
-            if how == "in place":
-                with torch.no_grad():
-                    weight.copy_(others)
-            elif how == "by others":
-                weight.data = others
-            else:
-                weight.quant_state = copy.deepcopy(weight.quant_state)
-                weight.quant_state.absmax *= 2
-    after, _ = descend(model)
-    assert not torch.equal(before, after)
-    assert agree(model)
 
 
 def test_without_gradients_peft_computes(make_model: Callable[..., PeftModel], together: list[int]) -> None:

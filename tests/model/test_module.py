@@ -1,6 +1,5 @@
 import math
 from collections.abc import Sequence
-from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -8,92 +7,17 @@ import pytest
 import torch
 from bitsandbytes.nn import Linear4bit
 from jsonargparse import ArgumentParser
-from lightning.pytorch import Callback, LightningModule, Trainer
-from lightning.pytorch.plugins import MixedPrecision
+from module_runs import Recorder, data, module, trainer
 from peft import PeftModel
 from random_models import randomise
 
 from kqa_lightning.data.datamodule import KQADataModule
 from kqa_lightning.data.packing import pack
-from kqa_lightning.data.prompts import Gemma2Prompt, NousPrompt, Prompt
-from kqa_lightning.errors import KQAError
+from kqa_lightning.data.prompts import Gemma2Prompt, NousPrompt
 from kqa_lightning.model import grouped_lora
 from kqa_lightning.model.base import LoRA, load_base_model
 from kqa_lightning.model.loss import token_losses
 from kqa_lightning.model.module import DEFAULT_LORA, AnsweredQuestion, KQAModule
-
-COMPANIES = ("한빛전자", "서울제강", "동방식품", "미래화학", "대한조선", "푸른통신")
-
-
-def table(path: Path, count: int, first: int = 0) -> Path:
-    """A CSV of ``count`` articles with two or three questions each."""
-    rows = ["id,context,question,answer"]
-    for i in range(first, first + count):
-        company, amount = COMPANIES[i % len(COMPANIES)], f"{100 + 7 * i}억원"
-        article = f"{company}의 올해 매출은 {amount}이다. 대표는 김{company[0]}수다."
-        asked = [("올해 매출은?", amount), ("어느 회사인가?", company), ("대표는 누구인가?", f"김{company[0]}수")]
-        rows += [f"Q{i}_{k},{article},{question},{gold}" for k, (question, gold) in enumerate(asked[: 2 + i % 2])]
-    path.write_text("\n".join(rows), encoding="utf-8")
-    return path
-
-
-@pytest.fixture(scope="module")
-def tables(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
-    folder = tmp_path_factory.mktemp("tables")
-    return {
-        "train_path": str(table(folder / "train.csv", 6)),
-        "val_path": str(table(folder / "val.csv", 3, first=6)),
-        "predict_path": str(table(folder / "predict.csv", 4, first=9)),
-    }
-
-
-def data(base: Path, tables: dict[str, str], prompt: Prompt, **kwargs: Any) -> KQADataModule:
-    return KQADataModule(str(base), prompt, **{"tokens_per_batch": 400, **tables, **kwargs})
-
-
-def module(base: Path, **kwargs: Any) -> KQAModule:
-    return KQAModule(str(base), **{"precision": "fp32", "learning_rate": 5e-3, "max_new_tokens": 8, **kwargs})
-
-
-def trainer(*callbacks: Callback, **kwargs: Any) -> Trainer:
-    settings: dict[str, Any] = {
-        "accelerator": "cpu",
-        "devices": 1,
-        "logger": False,
-        "enable_checkpointing": False,
-        "enable_model_summary": False,
-        "enable_progress_bar": False,
-        "num_sanity_val_steps": 0,
-        "use_distributed_sampler": False,
-    }
-    return Trainer(callbacks=list(callbacks), **{**settings, **kwargs})
-
-
-def adapters(made: KQAModule) -> dict[str, torch.Tensor]:
-    return {name: p.detach().clone() for name, p in made.named_parameters() if p.requires_grad}
-
-
-class Recorder(Callback):
-    """Each step's loss, learning rate and weight decay; stops, with a checkpoint, after ``stop_at`` steps."""
-
-    def __init__(self, stop_at: int | None = None, path: Path | None = None) -> None:
-        self.stop_at, self.path = stop_at, path
-        self.losses: list[float] = []
-        self.rates: list[float] = []
-        self.decays: list[float] = []
-
-    def on_train_batch_start(self, trainer: Trainer, pl_module: LightningModule, batch: Any, batch_idx: int) -> None:
-        group = trainer.optimizers[0].param_groups[0]
-        self.rates.append(group["lr"])
-        self.decays.append(group["weight_decay"])
-
-    def on_train_batch_end(
-        self, trainer: Trainer, pl_module: LightningModule, outputs: Any, batch: Any, batch_idx: int
-    ) -> None:
-        self.losses.append(trainer.callback_metrics["train/loss"].item())
-        if trainer.global_step == self.stop_at:
-            trainer.save_checkpoint(self.path)
-            trainer.should_stop = True
 
 
 @pytest.fixture(scope="module")
@@ -253,77 +177,6 @@ def test_an_exported_adapter_gives_the_same_answers_with_plain_peft(
         assert (found.candidates[0].answer, found.candidates[0].raw) == expected
 
 
-def stopped_run(base: Path, tables: dict[str, str], path: Path) -> Recorder:
-    torch.manual_seed(0)
-    record = Recorder(stop_at=5, path=path)
-    trainer(record, max_epochs=4).fit(module(base), datamodule=data(base, tables, Gemma2Prompt()))
-    return record
-
-
-def test_a_resumed_run_is_the_run_that_was_not_stopped(
-    small_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
-) -> None:
-    base = small_bases["gemma2"]
-    torch.manual_seed(0)
-    whole, straight = module(base), Recorder()
-    trainer(straight, max_epochs=4).fit(whole, datamodule=data(base, tables, Gemma2Prompt()))
-    record = stopped_run(base, tables, tmp_path / "x.ckpt")
-    assert len(record.losses) == 5 < len(straight.losses)
-    assert (tmp_path / "x.ckpt").stat().st_size < 3 << 20
-    made, rest = module(base), Recorder()
-    run = trainer(rest, max_epochs=4)
-    run.fit(made, datamodule=data(base, tables, Gemma2Prompt()), ckpt_path=tmp_path / "x.ckpt", weights_only=True)
-    assert record.losses + rest.losses == straight.losses
-    assert record.rates + rest.rates == straight.rates
-    expected, found = adapters(whole), adapters(made)
-    assert all(torch.equal(expected[name], found[name]) for name in expected)
-
-
-def test_learning_rate_and_weight_decay_of_this_run_win_on_resume(
-    small_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
-) -> None:
-    base = small_bases["gemma2"]
-    stopped_run(base, tables, tmp_path / "x.ckpt")
-    slower, same = Recorder(), Recorder()
-    for record, changes in ((slower, {"learning_rate": 5e-4, "weight_decay": 0.2}), (same, {})):
-        run = trainer(record, max_epochs=4)
-        questions = data(base, tables, Gemma2Prompt())
-        run.fit(module(base, **changes), datamodule=questions, ckpt_path=tmp_path / "x.ckpt", weights_only=True)
-    assert slower.rates == pytest.approx([rate / 10 for rate in same.rates])
-    assert set(slower.decays) == {0.2}
-    assert set(same.decays) == {0.0}
-
-
-def test_a_checkpoint_of_another_optimizer_is_refused(
-    small_bases: dict[str, Path], tables: dict[str, str], tmp_path: Path
-) -> None:
-    base, path = small_bases["gemma2"], tmp_path / "x.ckpt"
-    stopped_run(base, tables, path)
-    questions = data(base, tables, Gemma2Prompt())
-    with pytest.raises(KQAError, match="optimizer paged_adamw_32bit, this run has adamw"):
-        trainer(max_epochs=4).fit(
-            module(base, optimizer="adamw"), datamodule=questions, ckpt_path=path, weights_only=True
-        )
-    made = module(base, optimizer="adamw")
-    trainer().predict(made, datamodule=questions, ckpt_path=path, weights_only=True)
-    expected = torch.load(path, weights_only=True)["state_dict"]
-    assert all(torch.equal(expected[name], tensor) for name, tensor in adapters(made).items())
-
-
-def test_a_trainer_that_would_cast_the_adapters_is_refused(
-    small_bases: dict[str, Path], tables: dict[str, str]
-) -> None:
-    base = small_bases["gemma2"]
-    with pytest.raises(KQAError, match=r"--trainer.precision bf16-true would cast the adapters"):
-        trainer(precision="bf16-true").validate(module(base), datamodule=data(base, tables, Gemma2Prompt()))
-
-
-def test_a_run_without_a_last_step_is_refused(small_bases: dict[str, Path], tables: dict[str, str]) -> None:
-    base = small_bases["gemma2"]
-    with pytest.raises(KQAError, match=r"--trainer.max_epochs or --trainer.max_steps"):
-        trainer(max_epochs=-1).fit(module(base), datamodule=data(base, tables, Gemma2Prompt()))
-
-
 def test_adapters_drawn_at_random_change_the_answers(small_bases: dict[str, Path], tables: dict[str, str]) -> None:
     """That predictions use the adapters at all."""
     made, questions = module(small_bases["nous"]), data(small_bases["nous"], tables, NousPrompt())
@@ -352,18 +205,3 @@ def test_every_setting_can_be_given_on_the_command_line() -> None:
     assert made.attn_implementation == "eager"
     listed = parser.parse_args(["--model.base_model=x", "--model.lora.target_modules=[q_proj,v_proj]"])
     assert parser.instantiate(listed).model.lora.target_modules == ("q_proj", "v_proj")
-
-
-@pytest.mark.parametrize("family", ["gemma2", "nous"])
-def test_a_trainer_that_computes_in_half_precision_is_refused_where_that_overflows(
-    small_bases: dict[str, Path], tables: dict[str, str], family: str
-) -> None:
-    """As ``--trainer.precision 16-mixed`` does on a GPU; of a CPU Lightning makes another precision of it."""
-    base = small_bases[family]
-    half = MixedPrecision("16-mixed", "cpu", torch.amp.GradScaler("cpu"))
-    run = trainer(plugins=[half], max_steps=1, limit_val_batches=0)
-    prompt = Gemma2Prompt() if family == "gemma2" else NousPrompt()
-    refused = pytest.raises(KQAError, match=r"--trainer.precision 16-mixed is numerically unstable with gemma2")
-    with refused if family == "gemma2" else nullcontext():
-        run.fit(module(base), datamodule=data(base, tables, prompt))
-    assert run.global_step == (family == "nous")
