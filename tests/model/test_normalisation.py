@@ -6,8 +6,8 @@ from typing import Literal
 
 import pytest
 import torch
+from module_runs import data, module, table, trainer
 from random_models import randomise
-from test_module import data, module, table, trainer
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.data.prompts import Gemma2Prompt
