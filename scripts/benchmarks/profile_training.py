@@ -20,7 +20,7 @@ sys.path.insert(0, str(Path(__file__).parents[1]))
 import torch
 from benchmarks.benchmark_data import choose_articles, write_rows
 from benchmarks.options import count
-from benchmarks.training import LONGEST
+from benchmarks.training_plan import LONGEST
 from benchmarks.training_ways import Done, Job
 from script_options import ScriptParser, run_script
 from torch.profiler import ProfilerActivity, profile
