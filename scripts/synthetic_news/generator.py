@@ -1,13 +1,10 @@
 """Articles of economic news with questions, drawn from the patterns."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
-from functools import cache, cached_property
-from typing import Literal
 
+from .articles import Article, Split
+from .facts import FRAMES, PAIR_SUFFIX, Fact, Record, ask_options, is_pair, sentence_choices
 from .names import (
     BANKS,
     BROKERS,
@@ -19,12 +16,10 @@ from .names import (
     contains_reserved,
     pick,
 )
-from .particles import mend_topic
 from .patterns import CONFLICTS, DOMAINS
-from .templates import Domain, Frame, Template
+from .questions import QuestionWriter
+from .templates import Domain, Template
 from .values import VALUES, bank_product
-
-Split = Literal["pretrain", "train", "val", "test"]
 
 MIN_SENTENCES = 4
 MAX_SENTENCES = 8
@@ -33,9 +28,7 @@ MAX_CHARACTERS = 430
 _LENGTH_RANGE = (200, 390)
 _FILLER_SHARE = 0.55
 _OTHER_DOMAIN_SHARE = 0.25
-_PARAPHRASE_SHARE = 0.2
 _HELD_SENTENCE_SHARE = 0.14
-_HELD_QUESTION_SHARE = 0.24
 _SENTENCE_TRIES = 6
 _OPENING_SHARE = 0.2
 _LINK_SHARE = 0.1
@@ -60,103 +53,6 @@ _OPENINGS = (
     "시장의 관심 속에 ",
 )
 _LINKS = ("한편 ", "또 ", "이와 함께 ", "아울러 ", "이 밖에 ", "이어 ")
-# When only some facts are asked about, draw them so that answers are mostly short:
-# weights by the number of words in the answer (the last one for four and more).
-_ANSWER_WEIGHTS = (0.75, 1.3, 3.0, 1.2)
-
-
-@dataclass(frozen=True)
-class Question:
-    """A question, its answer, and the patterns of the question and the answer's sentence."""
-
-    text: str
-    answer: str
-    sentence_pattern: str
-    question_pattern: str
-    unseen: bool
-
-
-@dataclass(frozen=True)
-class Article:
-    """An article; every name and value is a piece of its own."""
-
-    pieces: tuple[str, ...]
-    questions: tuple[Question, ...]
-
-    @cached_property
-    def text(self) -> str:
-        """The whole text."""
-        return "".join(self.pieces)
-
-
-@dataclass(frozen=True)
-class _AskOption:
-    """A question that a sentence pattern answers, with the fitting question patterns."""
-
-    slot: str
-    seen: tuple[Template, ...]
-    held_out: tuple[Template, ...]
-
-
-@dataclass(frozen=True)
-class _Fact:
-    """A value stated by a sentence, and the ways to ask for it."""
-
-    option: _AskOption
-    values: dict[str, str]
-    sentence: Template
-
-    @property
-    def answer(self) -> str:
-        return self.values[self.option.slot]
-
-
-class _Record:
-    """What an article says about one entity in one frame."""
-
-    def __init__(self, frame: Frame, entity: str, context: dict[str, str]) -> None:
-        self.frame = frame
-        self.values = {**context, "e": entity}
-        self.stated: set[str] = set()
-
-
-@cache
-def _sentence_choices(name: str) -> tuple[tuple[Template, ...], tuple[Template, ...]]:
-    """Return the seen and the held-out sentence patterns of a frame."""
-    frame = _FRAMES[name]
-    seen = tuple(t for t in frame.sentences if not t.held_out)
-    return seen, tuple(t for t in frame.sentences if t.held_out)
-
-
-@cache
-def _ask_options(name: str, slots: frozenset[str]) -> tuple[_AskOption, ...]:
-    """Return what can be asked about a sentence with these ``slots``."""
-    options = []
-    for ask in _FRAMES[name].asks:
-        fitting = [q for q in ask.questions if q.slots <= slots]
-        seen = tuple(q for q in fitting if not q.held_out)
-        if ask.slot in slots and seen:
-            held_out = tuple(q for q in fitting if q.held_out)
-            options.append(_AskOption(ask.slot, seen, held_out))
-    return tuple(options)
-
-
-_FRAMES = {frame.name: frame for domain in DOMAINS for frame in domain.frames}
-_PAIR_SUFFIX = "2"
-
-
-def _is_pair(template: Template) -> bool:
-    return "e" + _PAIR_SUFFIX in template.slots
-
-
-def _weighted_order(rng: random.Random, facts: list[_Fact]) -> list[_Fact]:
-    """Return the facts in random order, those with heavier answers sooner."""
-
-    def key(fact: _Fact) -> float:
-        words = min(fact.answer.count(" "), len(_ANSWER_WEIGHTS) - 1)
-        return float(rng.random() ** (1.0 / _ANSWER_WEIGHTS[words]))
-
-    return sorted(facts, key=key, reverse=True)
 
 
 class NewsGenerator:
@@ -164,7 +60,7 @@ class NewsGenerator:
 
     def __init__(self, seed: int, split: Split) -> None:
         self._rng = random.Random(f"{split}-{seed}")
-        self._split = split
+        self._questions = QuestionWriter(self._rng, split)
         self._is_test = split == "test"
         self._names = NameSource(self._rng, reserved=self._is_test)
 
@@ -204,12 +100,12 @@ class NewsGenerator:
         fits = brief or (MIN_CHARACTERS <= length <= MAX_CHARACTERS and len(sentences) >= MIN_SENTENCES)
         if not fits or len(facts) < 2:
             return None
-        questions = self._ask(facts, max_questions)
+        questions = self._questions.ask(facts, max_questions)
         article = Article(tuple(pieces), questions)
         assert all(question.answer in article.text for question in questions)
         return article
 
-    def _plan(self, domain: Domain) -> list[_Record]:
+    def _plan(self, domain: Domain) -> list[Record]:
         """Choose frames and entities so that each relation holds for several entities."""
         rng = self._rng
         frames = list({pick(rng, domain.frames).name: None for _ in range(2 + int(rng.random() * 2))})
@@ -222,18 +118,18 @@ class NewsGenerator:
         entities: dict[str, list[str]] = {}
         records = []
         for name in frames:
-            kind = _FRAMES[name].kinds["e"]
+            kind = FRAMES[name].kinds["e"]
             if kind not in entities:
                 entities[kind] = self._entities(kind, per_kind, domain)
             for index, entity in enumerate(entities[kind]):
-                records.append((index, _Record(_FRAMES[name], entity, context)))
+                records.append((index, Record(FRAMES[name], entity, context)))
         if rng.random() < 0.5:  # entity by entity instead of relation by relation
             records.sort(key=lambda item: item[0])
         return self._without_conflicts([record for _, record in records])
 
     @staticmethod
-    def _without_conflicts(records: list[_Record]) -> list[_Record]:
-        kept: list[_Record] = []
+    def _without_conflicts(records: list[Record]) -> list[Record]:
+        kept: list[Record] = []
         for record in records:
             name, entity = record.frame.name, record.values["e"]
             if not any(
@@ -268,12 +164,12 @@ class NewsGenerator:
         return VALUES[kind](self._rng)
 
     def _write(
-        self, records: list[_Record], domain: Domain, target: float, max_sentences: int
-    ) -> tuple[list[list[str]], list[_Fact]]:
+        self, records: list[Record], domain: Domain, target: float, max_sentences: int
+    ) -> tuple[list[list[str]], list[Fact]]:
         """Return the sentences (in pieces) and the facts they state."""
         rng = self._rng
         sentences: list[list[str]] = []
-        facts: list[_Fact] = []
+        facts: list[Fact] = []
         length = 0
         limit = max_sentences - 1
         for record in records * 3:  # again with what is left to say
@@ -292,7 +188,7 @@ class NewsGenerator:
             sentences.insert(int(rng.random() * (len(sentences) + 1)), filler.render(context))
         return sentences, facts
 
-    def _opening(self, may_link: bool, record: _Record) -> list[str]:
+    def _opening(self, may_link: bool, record: Record) -> list[str]:
         """Return how the sentence is introduced, mostly not at all."""
         chance = self._rng.random()
         if chance < _OPENING_SHARE:
@@ -304,23 +200,23 @@ class NewsGenerator:
             return [pick(self._rng, _LINKS)]
         return []
 
-    def _sentence(self, record: _Record, records: list[_Record]) -> Template | None:
+    def _sentence(self, record: Record, records: list[Record]) -> Template | None:
         """Return a sentence pattern that states only new values, if one is found soon."""
         rng = self._rng
-        seen, held_out = _sentence_choices(record.frame.name)
+        seen, held_out = sentence_choices(record.frame.name)
         for _ in range(_SENTENCE_TRIES):
             use_held_out = self._is_test and held_out and rng.random() < _HELD_SENTENCE_SHARE
             template = pick(rng, held_out if use_held_out else seen)
             if not record.stated.isdisjoint(template.slots):
                 continue
-            if not _is_pair(template) or self._partner(template, record, records):
+            if not is_pair(template) or self._partner(template, record, records):
                 return template
         return None
 
     @staticmethod
-    def _partner(template: Template, record: _Record, records: list[_Record]) -> _Record | None:
+    def _partner(template: Template, record: Record, records: list[Record]) -> Record | None:
         """Return another entity of the frame about which the sentence says something new."""
-        stated = {slot[:-1] for slot in template.slots if slot.endswith(_PAIR_SUFFIX)}
+        stated = {slot[:-1] for slot in template.slots if slot.endswith(PAIR_SUFFIX)}
         for other in records:
             alike = other.frame is record.frame and other is not record
             if alike and other.stated.isdisjoint(stated):
@@ -330,63 +226,36 @@ class NewsGenerator:
     def _state(
         self,
         template: Template,
-        record: _Record,
-        records: list[_Record],
+        record: Record,
+        records: list[Record],
         domain: Domain,
-        facts: list[_Fact],
+        facts: list[Fact],
     ) -> list[str]:
         """Render the sentence and note its facts."""
-        if not _is_pair(template):
+        if not is_pair(template):
             self._fill(record, template.slots, domain)
             self._note(template, record, template.slots, facts)
             return template.render(record.values)
         partner = self._partner(template, record, records)
         assert partner is not None
-        second = frozenset(s[:-1] for s in template.slots if s.endswith(_PAIR_SUFFIX))
-        first = frozenset(s for s in template.slots if not s.endswith(_PAIR_SUFFIX))
+        second = frozenset(s[:-1] for s in template.slots if s.endswith(PAIR_SUFFIX))
+        first = frozenset(s for s in template.slots if not s.endswith(PAIR_SUFFIX))
         shared = first - second  # such as the period
         self._fill(record, first, domain)
         self._fill(partner, second, domain)
         self._note(template, record, first, facts)
         self._note(template, partner, second | (shared & {"t"}), facts)
         values = dict(record.values)
-        values.update({slot + _PAIR_SUFFIX: partner.values[slot] for slot in second})
+        values.update({slot + PAIR_SUFFIX: partner.values[slot] for slot in second})
         return template.render(values)
 
-    def _fill(self, record: _Record, slots: frozenset[str], domain: Domain) -> None:
+    def _fill(self, record: Record, slots: frozenset[str], domain: Domain) -> None:
         kinds, values = record.frame.kinds, record.values
         for slot in sorted(slots - values.keys()):
             values[slot] = self._value(kinds[slot], domain)
 
     @staticmethod
-    def _note(template: Template, record: _Record, slots: frozenset[str], facts: list[_Fact]) -> None:
+    def _note(template: Template, record: Record, slots: frozenset[str], facts: list[Fact]) -> None:
         record.stated.update(slots - {"e", "t", "td"})
-        for option in _ask_options(record.frame.name, slots):
-            facts.append(_Fact(option, record.values, template))
-
-    def _ask(self, facts: list[_Fact], max_questions: int | None) -> tuple[Question, ...]:
-        rng = self._rng
-        if max_questions is None:
-            return tuple(self._question(fact) for fact in facts)
-        chosen = _weighted_order(rng, facts)[:max_questions]
-        questions = [self._question(fact) for fact in chosen]
-        if rng.random() < _PARAPHRASE_SHARE and max_questions > 1:
-            again = self._question(chosen[0])
-            if again.text != questions[0].text:
-                questions = [questions[0], again, *questions[1 : max_questions - 1]]
-        return tuple(questions)
-
-    def _question(self, fact: _Fact) -> Question:
-        rng = self._rng
-        option = fact.option
-        use_held_out = self._is_test and option.held_out and rng.random() < _HELD_QUESTION_SHARE
-        template = pick(rng, option.held_out if use_held_out else option.seen)
-        text = "".join(template.render(fact.values))
-        return Question(
-            # The bundled bases have learned from questions as they were: 대표은 누구.
-            text=text if self._split == "pretrain" else mend_topic(text),
-            answer=fact.answer,
-            sentence_pattern=fact.sentence.id,
-            question_pattern=template.id,
-            unseen=template.held_out or fact.sentence.held_out,
-        )
+        for option in ask_options(record.frame.name, slots):
+            facts.append(Fact(option, record.values, template))

@@ -22,7 +22,7 @@ from synthetic_news import (
     held_out_patterns,
     pattern_regex,
     reserved_names,
-    values,
+    word_lists,
 )
 from synthetic_news.names import RESERVED_SAVERS, NameSource, contains_reserved
 
@@ -217,7 +217,7 @@ def test_the_test_split_draws_from_reserved_names_alone() -> None:
 
 
 def test_no_savings_product_of_the_test_split_is_one_of_the_others(sample: Path) -> None:
-    others = {f"{saver} {account}" for saver in values._SAVERS for account in values._ACCOUNTS}
+    others = {f"{saver} {account}" for saver in word_lists.SAVERS for account in word_lists.ACCOUNTS}
     texts = [" ".join(row.values()) for row in _rows(sample, "test.csv")]
     assert [text for text in texts if any(product in text for product in others)] == []
     assert sum(saver in row["answer"] for row in _rows(sample, "test.csv") for saver in RESERVED_SAVERS) >= 5
