@@ -87,7 +87,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         "--quick",
         action="store_true",
         help="steps of an article, one a repetition, in batches of an article's questions and not in the fastest:"
-        " some eleven minutes on two idle cores, where all of it takes an hour or more",
+        " eleven to fourteen minutes on two idle cores, where all of it takes an hour or more",
     )
     options = parser.parse(arguments)
     options.articles_per_step = ARTICLES_PER_STEP
