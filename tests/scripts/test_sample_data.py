@@ -13,6 +13,7 @@ from pathlib import Path
 
 import make_sample_data
 import pytest
+from held_out import HeldOutPatterns, names_in
 from script_options import run_script
 from synthetic_news import (
     Article,
@@ -20,7 +21,6 @@ from synthetic_news import (
     Split,
     all_patterns,
     held_out_patterns,
-    pattern_regex,
     reserved_names,
     word_lists,
 )
@@ -56,35 +56,20 @@ def _sentences(text: str) -> list[str]:
     return re.split(r"(?<=\.) ", text)
 
 
-class HeldOut:
-    """Finds held-out patterns, trying a regex only where its longest literal occurs."""
-
-    def __init__(self, questions: bool) -> None:
-        self._by_literal: dict[str, list[re.Pattern[str]]] = defaultdict(list)
-        for name in sorted(held_out_patterns()):
-            template = all_patterns()[name]
-            if (".q" in name) == questions:
-                literals = [template.head, *[literal for _, _, literal in template.parts]]
-                self._by_literal[max(literals, key=len)].append(pattern_regex(name))
-
-    def occurs_in(self, text: str) -> bool:
-        return any(
-            regex.search(text) for literal, regexes in self._by_literal.items() if literal in text for regex in regexes
-        )
+def _sentences_and_questions() -> tuple[HeldOutPatterns, HeldOutPatterns]:
+    sentences = {name for name in held_out_patterns() if ".q" not in name}
+    return HeldOutPatterns(sentences), HeldOutPatterns(held_out_patterns() - sentences)
 
 
 def _assert_no_held_out(sentences: Iterable[str], questions: Iterable[str]) -> None:
-    in_sentences, in_questions = HeldOut(questions=False), HeldOut(questions=True)
-    assert [text for text in sentences if in_sentences.occurs_in(text)] == []
-    assert [text for text in questions if in_questions.occurs_in(text)] == []
+    in_sentences, in_questions = _sentences_and_questions()
+    assert [text for text in sentences if in_sentences.occur_in(text)] == []
+    assert [text for text in questions if in_questions.occur_in(text)] == []
 
 
 def _assert_no_reserved(texts: Iterable[str]) -> None:
-    lengths = {len(name) for name in reserved_names()}
     for text in texts:
-        for length in lengths:
-            parts = {text[i : i + length] for i in range(len(text) - length + 1)}
-            assert not parts & reserved_names(), text
+        assert not names_in(text), text
 
 
 def test_a_mistyped_flag_is_named() -> None:
@@ -182,11 +167,11 @@ def test_held_out_patterns_are_matched_by_no_other_pattern() -> None:
 
 def _unseen_rows(rows: Iterable[Row]) -> Iterator[str]:
     """Yield the ids of the rows whose question or answer's sentence fits a new pattern."""
-    in_sentences, in_questions = HeldOut(questions=False), HeldOut(questions=True)
+    in_sentences, in_questions = _sentences_and_questions()
     for row in rows:
         stating = [s for s in _sentences(row["context"]) if row["answer"] in s]
-        new_sentence = stating and all(in_sentences.occurs_in(s) for s in stating)
-        if new_sentence or in_questions.occurs_in(row["question"]):
+        new_sentence = stating and all(in_sentences.occur_in(s) for s in stating)
+        if new_sentence or in_questions.occur_in(row["question"]):
             yield row["id"]
 
 
