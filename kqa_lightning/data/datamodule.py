@@ -192,7 +192,7 @@ class KQADataModule(LightningDataModule):
 
     @property
     def row_limit(self) -> int:
-        """Most tokens of a packed row: no more than of a batch, so that the memory of a step is bounded."""
+        """Most tokens of a packed row: those of a batch, or of a question with its article if those may be more."""
         return max(self.max_length, self.tokens_per_batch or 0)
 
     def check_settings(self) -> None:

@@ -38,6 +38,7 @@ def choose_attention(
     """
     _refuse_states(config)
     _refuse_changing_positions(config)
+    _refuse_biases_by_column(config)
     soft_capped = _is_soft_capped(config)
     drops_weights = bool(getattr(config, "attention_dropout", 0))
     if precision == "fp16":
@@ -99,6 +100,16 @@ def _refuse_changing_positions(config: PreTrainedConfig) -> None:
         raise KQAError(
             f"--model.base_model: {config.model_type} has rotary embeddings of the type {kind}, whose angles depend on"
             " the longest text computed with them, so that no article could be computed once; take a base with another"
+        )
+
+
+def _refuse_biases_by_column(config: PreTrainedConfig) -> None:
+    """Refuse ALiBi, whose distances are counted in columns: in a row of several questions these are others."""
+    inner = getattr(config, "attn_config", None)
+    if config.model_type == "bloom" or getattr(config, "alibi", False) or getattr(inner, "alibi", False):
+        raise KQAError(
+            f"--model.base_model: {config.model_type} adds biases by distance to its attention (ALiBi), which know"
+            " nothing of positions, so that no article could be computed once; take a base with rotary embeddings"
         )
 
 

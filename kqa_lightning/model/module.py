@@ -40,7 +40,8 @@ __all__ = ["AnsweredQuestion", "Candidate", "KQAModule", "LoRA"]
 DEFAULT_LORA = LoRA()
 _SHOWN = 5  # ids in a message
 # The adapters stay in fp32 and the base in its own type: a trainer precision that casts the module is refused.
-_TRAINER_PRECISIONS = ("32-true", "bf16-mixed", "16-mixed")
+# Each with the type that it may not meet: autocast knows no arithmetic of the two halves.
+_TRAINER_PRECISIONS = {"32-true": None, "bf16-mixed": "fp16", "16-mixed": "bf16"}
 
 
 class KQAModule(LightningModule):
@@ -138,6 +139,11 @@ class KQAModule(LightningModule):
             raise KQAError(
                 f"--trainer.precision {trainer.precision} would cast the adapters, which stay fp32;"
                 " leave it at 32-true and set --model.precision"
+            )
+        if trainer is not None and self.precision == _TRAINER_PRECISIONS[trainer.precision]:
+            raise KQAError(
+                f"--trainer.precision {trainer.precision} does not go with --model.precision {self.precision}; leave it"
+                f" at 32-true, or set --model.precision {'bf16' if self.precision == 'fp16' else 'fp16'}"
             )
         base = self.load_base("cpu" if trainer is None else trainer.strategy.root_device)
         if trainer is not None and trainer.precision == "16-mixed":

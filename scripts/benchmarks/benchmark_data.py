@@ -31,7 +31,7 @@ def choose_articles(source: str, count: int, seed: int, longest: int) -> list[di
         KQAError: the table cannot be read, or has too few of them.
     """
     articles: dict[str, list[tuple[str, Question]]] = {}
-    for name, question in read_questions("--table", source, ("context",)).items():
+    for name, question in read_questions("--korquad", source, ("context",)).items():
         if question.context and question.question and question.answers and len(question.context) <= longest:
             articles.setdefault(question.context, []).append((name, question))
     if not articles:

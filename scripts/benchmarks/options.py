@@ -1,9 +1,11 @@
 """The options that the benchmarks have in common."""
 
+import os
 from argparse import ArgumentTypeError
 from collections.abc import Sequence
 from pathlib import Path
 
+from matplotlib.backend_bases import FigureCanvasBase
 from script_options import ScriptParser
 
 from kqa_lightning.assets import TINY_BASES
@@ -38,7 +40,7 @@ def benchmark_parser(description: str, bases: Sequence[str]) -> ScriptParser:
         help="let the other ways flush denormal numbers to zero too: ours does on a CPU, they leave it to the user",
     )
     parser.add_argument("--json", type=_target, metavar="FILE", help="where to write what was measured")
-    parser.add_argument("--plot", type=_target, metavar="FILE", help="where to draw it")
+    parser.add_argument("--plot", type=_picture, metavar="FILE", help="where to draw it")
     return parser
 
 
@@ -50,10 +52,20 @@ def count(text: str) -> int:
 
 
 def _target(text: str) -> Path:
-    """A file whose folder is there: after the measurement would be late to learn that it is not."""
+    """A file that can be written: after the measurement would be late to learn that it cannot."""
     path = Path(text)
-    if path.is_dir() or not path.parent.is_dir():
-        raise ArgumentTypeError(
-            f"{text}: there is no folder {path.parent}" if not path.is_dir() else f"{text}: a folder"
-        )
+    if path.is_dir():
+        raise ArgumentTypeError(f"{text}: a folder")
+    if not path.parent.is_dir():
+        raise ArgumentTypeError(f"{text}: there is no folder {path.parent}")
+    if not os.access(path if path.exists() else path.parent, os.W_OK):
+        raise ArgumentTypeError(f"{text} cannot be written")
+    return path
+
+
+def _picture(text: str) -> Path:
+    """A file in a format that can be drawn."""
+    path, formats = _target(text), sorted(FigureCanvasBase.get_supported_filetypes())
+    if path.suffix.removeprefix(".").lower() not in formats:
+        raise ArgumentTypeError(f"{text} is to end in a format that can be drawn: {', '.join(formats)}")
     return path

@@ -22,6 +22,7 @@ from benchmarks.benchmark_data import choose_articles, write_rows
 from benchmarks.options import count
 from benchmarks.training_plan import LONGEST
 from benchmarks.training_ways import Done, Job
+from benchmarks.trl_training import make_trainer, require_trl
 from script_options import ScriptParser, run_script
 from torch.profiler import ProfilerActivity, profile
 
@@ -106,8 +107,6 @@ def _profiled_ours(job: Job, share_articles: bool, per_batch: int) -> profile:
 
 def _profiled_deck(job: Job, scratch: Path) -> profile:
     """TRL's second step, its optimizer included."""
-    from benchmarks.trl_training import make_trainer
-
     data = job.data(share_articles=False)
     data.setup("fit")
     profiler = profile(activities=[ProfilerActivity.CPU])
@@ -131,6 +130,8 @@ def _profiled_deck(job: Job, scratch: Path) -> profile:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Profile each base in the ways that are asked for, and print the table."""
     options: argparse.Namespace = make_parser().parse(arguments)
+    if "deck" in options.ways:
+        require_trl()
     torch.set_num_threads(options.threads)
     rows = choose_articles(options.korquad or "sample", options.articles, seed=0, longest=LONGEST)
     questions = len(rows) // options.articles

@@ -4,9 +4,10 @@
     python scripts/benchmarks/training.py --quick
 
 Each way runs in a process of its own, from the same 4-bit base, adapters and token ids, and takes the same rows in
-each optimizer step, at the batch size that is fastest. In turns, each does a repetition while the others wait. On the
-wide base a step is of an article with its questions for ours, and for TRL's ways of two of these questions, one step a
-repetition, since more would take minutes; so held-out losses there are after unlike numbers of rows (``rows_trained``).
+each optimizer step, at the batch size that is fastest (but for ``--quick``). In turns, each does a repetition while the
+others wait. On the wide base a step is of an article with its questions for ours, and for TRL's ways of two of these
+questions, one step a repetition, since more would take minutes; so held-out losses there are after unlike numbers of
+rows (``rows_trained``).
 Needs the extra ``benchmark``, TRL; ``trl_training.py`` says where it does more on a GPU than on a CPU.
 """
 
@@ -28,7 +29,7 @@ from benchmarks.charts import draw_speeds
 from benchmarks.options import WIDE, benchmark_parser, count
 from benchmarks.training_plan import WAYS, Comparison, plan
 from benchmarks.training_ways import Job, train_ours
-from benchmarks.trl_training import train_trl
+from benchmarks.trl_training import require_trl, train_trl
 from benchmarks.workers import Piece, Worker
 from script_options import run_script
 
@@ -56,6 +57,7 @@ class Measured:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure everything asked for, and show it."""
     options = parse(arguments)
+    require_trl()
     results: dict[str, dict[str, Measured]] = {}
     with tempfile.TemporaryDirectory(prefix="kqa-benchmark-") as scratch:
         for comparison in plan(options, Path(scratch)):
@@ -75,7 +77,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         ("tiny-gemma2", "tiny-eeve", "tiny-nous", WIDE),
     )
     parser.add_argument(
-        "--steps", type=count, default=2, help="optimizer steps of a repetition; of TRL's ways on the wide base 1"
+        "--steps",
+        type=count,
+        help="optimizer steps of a repetition (default: 2, with --quick 1); of TRL's ways on the wide base 1",
     )
     parser.add_argument(
         "--trl-rows",
@@ -90,9 +94,8 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
         " eleven to fourteen minutes on two idle cores, where all of it takes an hour or more",
     )
     options = parser.parse(arguments)
-    options.articles_per_step = ARTICLES_PER_STEP
-    if options.quick:
-        options.steps, options.articles_per_step = 1, QUICK_ARTICLES
+    options.articles_per_step = QUICK_ARTICLES if options.quick else ARTICLES_PER_STEP
+    options.steps = options.steps or (1 if options.quick else 2)
     return options
 
 

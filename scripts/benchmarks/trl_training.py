@@ -6,6 +6,7 @@ have: that favours it. Rows that are packed or without padding need an attention
 on a GPU alone.
 """
 
+import importlib.util
 from collections.abc import Callable
 from multiprocessing.connection import Connection
 from pathlib import Path
@@ -17,11 +18,24 @@ from benchmarks.workers import peak_mib
 from peft import get_peft_model_state_dict
 
 from kqa_lightning.data.articles import EncodedTable
+from kqa_lightning.errors import KQAError
 from kqa_lightning.model.base import DTYPES
 
 if TYPE_CHECKING:
     from datasets import Dataset
     from trl import SFTConfig, SFTTrainer
+
+
+def require_trl() -> None:
+    """Check that TRL is here, which is no dependency.
+
+    Raises:
+        KQAError: it is not, with how to have it.
+    """
+    if importlib.util.find_spec("trl") is None:
+        raise KQAError(
+            "TRL is not installed, with which ours is compared: pip install -c constraints.txt -e '.[benchmark]'"
+        )
 
 
 def train_trl(connection: Connection, job: Job, batch_size: int, completion_only: bool, scratch: Path) -> None:

@@ -12,7 +12,15 @@ from bitsandbytes.nn import Linear4bit
 from peft import PeftModel
 from random_models import LAYERS, PAD, random_article, save_base
 from safetensors.torch import load_file, save_file
-from transformers import AutoConfig, Gemma2Config, LlamaConfig
+from transformers import (
+    AutoConfig,
+    BloomConfig,
+    FalconConfig,
+    Gemma2Config,
+    LlamaConfig,
+    MptConfig,
+    PreTrainedConfig,
+)
 
 from kqa_lightning.data.packing import pack
 from kqa_lightning.errors import KQAError
@@ -116,6 +124,14 @@ def test_gradient_checkpointing_changes_nothing_but_memory(make_model: Callable[
         expected[checkpointing] = gradients(model)
         layer_runs.append(len(runs))
     assert layer_runs == [1, 2]
+    with_checkpoints = make_model(family, gradient_checkpointing=True)
+    adapters = [parameter for parameter in with_checkpoints.parameters() if parameter.requires_grad]
+    # Only of checkpoints that are not re-entrant PyTorch gives gradients in this way.
+    assert len(
+        torch.autograd.grad(
+            token_losses(with_checkpoints, pack([random_article(1, 30, [(6, 3)])], PAD)).sum(), adapters
+        )
+    ) == len(adapters)
     for name, gradient in expected[False].items():  # the last layer is computed whole where layers are computed again
         assert (expected[True][name] - gradient).norm() / gradient.norm() < 1e-5, name
 
@@ -185,6 +201,16 @@ def test_positions_that_change_with_the_batch_are_refused(kind: str) -> None:
     with pytest.raises(KQAError, match=f"llama has rotary embeddings of the type {kind}"):
         choose_attention(config, None, "bf16")
     assert choose_attention(LlamaConfig(), None, "bf16") == "packed_sdpa"
+
+
+@pytest.mark.parametrize(
+    "config", [BloomConfig(), MptConfig(), FalconConfig(alibi=True)], ids=lambda one: one.model_type
+)
+def test_biases_by_distance_in_columns_are_refused(config: PreTrainedConfig) -> None:
+    """MPT's were otherwise those of other distances, without a word: gradients differed by a fifth."""
+    with pytest.raises(KQAError, match=rf"{config.model_type} adds biases by distance to its attention \(ALiBi\)"):
+        choose_attention(config, "eager", "bf16")
+    assert choose_attention(FalconConfig(alibi=False), None, "bf16") == "sdpa"
 
 
 def test_weights_that_lack_tensors_are_refused(tmp_path: Path) -> None:

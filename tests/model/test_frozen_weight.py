@@ -66,7 +66,7 @@ def test_a_copy_does_not_take_along_what_is_kept(make_model: Callable[..., PeftM
     assert sizes[1] < 1.1 * sizes[0]
 
 
-@pytest.mark.parametrize("how", ["in place", "by others", "by their scales", "by merging"])
+@pytest.mark.parametrize("how", ["in place", "by others", "by their scales", "by scales in place", "by merging"])
 def test_weights_that_change_come_out_of_their_4_bits_again(make_model: Callable[..., PeftModel], how: str) -> None:
     model = make_model("llama")
     before, _ = descend(model)
@@ -82,6 +82,8 @@ def test_weights_that_change_come_out_of_their_4_bits_again(make_model: Callable
                     weight.copy_(others)
             elif how == "by others":
                 weight.data = others
+            elif how == "by scales in place":
+                weight.quant_state.absmax.mul_(2)
             else:
                 weight.quant_state = copy.deepcopy(weight.quant_state)
                 weight.quant_state.absmax *= 2

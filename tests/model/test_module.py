@@ -48,6 +48,21 @@ def test_configuring_twice_loads_once(small_bases: dict[str, Path]) -> None:
     assert made.model is model
 
 
+@pytest.mark.parametrize("checkpointing", [False, True])
+def test_gradient_checkpointing_is_a_flag(
+    small_bases: dict[str, Path], tables: dict[str, str], checkpointing: bool
+) -> None:
+    """By how often a layer runs in a step."""
+    base = small_bases["nous"]
+    made = module(base, gradient_checkpointing=checkpointing)
+    made.configure_model()
+    assert made.model is not None
+    runs: list[int] = []
+    made.model.base_model.model.model.layers[0].mlp.act_fn.register_forward_hook(lambda *_: runs.append(1))
+    trainer(max_steps=1, limit_val_batches=0).fit(made, datamodule=data(base, tables, NousPrompt()))
+    assert len(runs) == 1 + checkpointing
+
+
 def test_training_lowers_the_loss_and_leaves_the_base(
     fitted: tuple[KQAModule, KQADataModule, Recorder], small_bases: dict[str, Path]
 ) -> None:

@@ -96,3 +96,16 @@ def test_a_trainer_that_computes_in_half_precision_is_refused_where_that_overflo
     with refused if family == "gemma2" else nullcontext():
         run.fit(module(base), datamodule=data(base, tables, prompt))
     assert run.global_step == (family == "nous")
+
+
+@pytest.mark.parametrize(("of_the_trainer", "of_the_model"), [("16-mixed", "bf16"), ("bf16-mixed", "fp16")])
+def test_two_kinds_of_half_precision_are_refused(
+    small_bases: dict[str, Path], tables: dict[str, str], of_the_trainer: str, of_the_model: str
+) -> None:
+    """PyTorch's autocast would end in a traceback."""
+    scaler = torch.amp.GradScaler("cpu") if of_the_trainer == "16-mixed" else None
+    run = trainer(plugins=[MixedPrecision(of_the_trainer, "cpu", scaler)], max_steps=1)
+    base = small_bases["nous"]
+    wanted = rf"--trainer.precision {of_the_trainer} does not go with --model.precision {of_the_model}"
+    with pytest.raises(KQAError, match=wanted):
+        run.fit(module(base, precision=of_the_model), datamodule=data(base, tables, NousPrompt()))
