@@ -38,7 +38,8 @@ def test_no_article_is_longer_than_asked() -> None:
         (("--bases", "tiny-gemma3"), "tiny-gemma3"),
         (("--repetitions", "0"), "--repetitions: 0 is to be a whole number of at least 1"),
         (("--json", "none/x.json"), "--json: none/x.json: there is no folder none"),
-        (("--korquad", "none.json"), "none.json"),
+        (("--korquad", "none.json"), "--korquad none.json"),
+        (("--plot", "x.xyz"), "--plot: x.xyz is to end in a format that can be drawn: "),
     ],
 )
 def test_what_cannot_be_measured_is_refused_at_once(
@@ -46,7 +47,9 @@ def test_what_cannot_be_measured_is_refused_at_once(
     options: tuple[str, ...],
     words: str,
     capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(training, "require_trl", lambda: None)  # what is wrong here is not that it may be missing
     assert run_script(main, options) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("error: ") and words in line

@@ -1,14 +1,19 @@
 """The training benchmark: all ways learn from the same rows, and repetitions are of like work."""
 
+import json
 import random
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
+import torch
 from benchmark_parent import Parent
 from benchmarks import benchmark_data, training, training_plan, training_ways
 from benchmarks.benchmark_data import choose_articles, write_rows
+from benchmarks.workers import Piece, Worker
+from script_options import run_script
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +130,121 @@ def test_trls_steps_on_the_wide_base_are_of_fewer_rows(
     asked = {way: job.rows_per_step for way, job in comparison.jobs.items()}
     assert asked == {"deck": rows, "trl_best": rows, "separate": 4, "shared": 4}
     assert [job.steps_per_repetition for job in comparison.jobs.values()] == [1, 1, 2, 2]
+
+
+# --- the driver --------------------------------------------------------------------------------------------------
+
+
+class Scripted(Worker):
+    """A worker that does nothing and says that it was as fast as ``speed`` has it."""
+
+    started: ClassVar[list["Scripted"]] = []
+    log: ClassVar[list[tuple[str, str]]] = []
+
+    def __init__(self, name: str, target: Callable[..., None], arguments: tuple[Any, ...], log: Path) -> None:
+        self.name, self.target, self.arguments = name, target, arguments
+        self.batch_size = arguments[2] if target is training.train_ours else arguments[1]
+        self.started.append(self)
+
+    def receive(self) -> Any:
+        return "ready"
+
+    def ask(self, message: Any) -> Any:
+        self.log.append((self.name, message))
+        job: training_ways.Job = self.arguments[0]
+        if message == "end":
+            return 100 + self.batch_size, 50, 1.23456, job.rows_per_step * job.steps
+        answers = job.rows_per_step * job.steps_per_repetition
+        return Piece(answers, answers / speed(self.name, self.batch_size))
+
+    def end(self) -> None:
+        self.log.append((self.name, "ended"))
+
+
+def speed(way: str, batch_size: int) -> float:
+    """Answers a second: fastest in batches of 4 rows."""
+    return 8.0 * (1 + training_plan.WAYS.index(way)) - abs(batch_size - 4)
+
+
+@pytest.fixture
+def scripted(monkeypatch: pytest.MonkeyPatch) -> type[Scripted]:
+    monkeypatch.setattr(training, "Worker", Scripted)
+    monkeypatch.setattr(training, "require_trl", lambda: None)
+    monkeypatch.setattr(Scripted, "started", [])
+    monkeypatch.setattr(Scripted, "log", [])
+    return Scripted
+
+
+def test_ways_take_turns_each_in_the_batch_that_is_fastest(
+    scripted: type[Scripted], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = ["--json", str(tmp_path / "x.json"), "--plot", str(tmp_path / "x.png")]
+    training.main(["--bases", "tiny-nous", "--repetitions", "3", *files])
+    measured = scripted.started[-4:]
+    assert [(one.name, one.batch_size) for one in measured] == list(zip(training_plan.WAYS, (1, 4, 4, 4), strict=True))
+    tried = {way: [one.batch_size for one in scripted.started[:-4] if one.name == way] for way in training_plan.WAYS}
+    assert tried == {"deck": [], "trl_best": [1, 4, 16], "separate": [1, 4, 16], "shared": [1, 4]}
+    turns = [name for name, message in scripted.log if message == "go"][-12:]
+    assert turns == list(training_plan.WAYS) * 3
+    assert {name for name, message in scripted.log[-4:] if message == "ended"} == set(training_plan.WAYS)
+    ways = json.loads((tmp_path / "x.json").read_text(encoding="utf-8"))["tiny-nous/sample"]
+    assert list(ways) == list(training_plan.WAYS)
+    for way, one in ways.items():
+        assert one["answers_per_second"] == [speed(way, one["batch_size"])] * 3
+        assert (one["peak_mib"], one["before_mib"], one["loss"]) == ([100 + one["batch_size"]], [50], [1.2346])
+        assert one["rows_per_step"] == 16 and one["rows_trained"] == 16 * (1 + 3 * 2)
+    assert ways["separate"]["token_ratio"] == 1 < ways["shared"]["token_ratio"]
+    assert (tmp_path / "x.png").stat().st_size > 1000
+    assert "tiny-nous/sample" in capsys.readouterr().out
+
+
+def test_each_way_is_what_its_name_says(scripted: type[Scripted]) -> None:
+    training.main(["--bases", "tiny-nous", "--quick", "--steps", "2"])
+    deck, trl_best, separate, shared = scripted.started  # none was tried before
+    assert deck.target is trl_best.target is training.train_trl
+    assert separate.target is shared.target is training.train_ours
+    assert (deck.arguments[2], trl_best.arguments[2]) == (False, True)  # the loss is on the answers alone
+    assert (separate.arguments[1], shared.arguments[1]) == (False, True)  # questions share a row
+    assert [one.batch_size for one in scripted.started] == [1, 4, 4, 1]
+    (job,) = {one.arguments[0] for one in scripted.started}
+    assert (job.rows_per_step, job.steps_per_repetition, job.repetitions) == (4, 2, 5)
+
+
+def test_the_token_ratio_is_that_of_the_tokens(job: training_ways.Job) -> None:
+    data = job.data(share_articles=False)
+    data.setup("fit")
+    separate = asked = 0
+    prefixes = set()
+    for row in data.articles["train"]:
+        (question,) = row.questions
+        prefixes.add(row.prefix_ids)
+        asked += len(question.question_ids) + len(question.answer_ids)
+        separate += len(row.prefix_ids)
+    shared = sum(map(len, prefixes))
+    assert training_plan.token_ratio(job) == pytest.approx((separate + asked) / (shared + asked), rel=1e-6)
+    assert len(prefixes) == 3
+
+
+@pytest.mark.parametrize("flush", [False, True])
+def test_trl_has_denormals_as_it_is_asked(job: training_ways.Job, tmp_path: Path, flush: bool) -> None:
+    pytest.importorskip("trl", reason="trl is not here: install the extra benchmark")
+    from benchmarks.trl_training import train_trl
+
+    class Looking(Parent):
+        flushed: ClassVar[list[bool]] = []
+
+        def recv(self) -> str:
+            self.flushed.append(bool(torch.tensor(1e-39) * 0.5 == 0))
+            return super().recv()
+
+    Looking.flushed.clear()
+    train_trl(Looking("go", "end"), replace(job, flush_others=flush, repetitions=1), 4, True, tmp_path)  # type: ignore[arg-type]
+    assert Looking.flushed == [flush, flush]
+
+
+def test_a_missing_trl_is_said_at_once(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert run_script(training.main, ["--quick"]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("error: TRL is not installed") and said.endswith(" '.[benchmark]'\n")
+    assert said.count("\n") == 1
