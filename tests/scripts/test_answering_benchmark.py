@@ -42,12 +42,12 @@ def test_all_ways_to_answer_decode_the_same_tokens(tmp_path: Path, stop_strings:
     job = answering_ways.Job("tiny-nous", "nous", str(tmp_path / "x.jsonl"), None, 24, True, stop_strings, "fp32", 1)
     found = {}
     for way in ("reference", *answering.WAYS):
-        parent = Parent(1, None)  # type: ignore[arg-type]
+        parent: Any = Parent(1, None)
         if way == "continuous" and stop_strings:
             with pytest.raises(ValueError, match="continuous batching has no stop strings"):
-                answering_ways.answer(parent, job, way, 3)  # type: ignore[arg-type]
+                answering_ways.answer(parent, job, way, 3)
         else:
-            answering_ways.answer(parent, job, way, 3)  # type: ignore[arg-type]
+            answering_ways.answer(parent, job, way, 3)
             flushes = bool(torch.tensor(1e-39) * 0.5 == 0)
             assert flushes == (way == "shared")  # what the others would not do for themselves they do not get from us
             _, answered, peak = parent.heard

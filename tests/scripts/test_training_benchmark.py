@@ -59,10 +59,12 @@ def test_trl_trains_on_the_same_rows_as_ours(job: training_ways.Job, shared_loss
 
 
 def test_a_training_that_ends_early_is_an_error(job: training_ways.Job) -> None:
+    going_on: Any = Parent("go", "go", "go")
+    silent: Any = Parent()
     with pytest.raises(RuntimeError, match="ended after its 5 steps, and one more was asked for"):
-        training_ways.train_ours(Parent("go", "go", "go"), job, True, 1)  # type: ignore[arg-type]
+        training_ways.train_ours(going_on, job, True, 1)
     with pytest.raises(RuntimeError, match="an optimizer step had 3 rows, not 4"):
-        training_ways.Pacer(Parent(), job).step(3)  # type: ignore[arg-type]
+        training_ways.Pacer(silent, job).step(3)
 
 
 def test_a_step_has_the_same_rows_whatever_the_batch() -> None:
@@ -237,8 +239,8 @@ def test_trl_has_denormals_as_it_is_asked(job: training_ways.Job, tmp_path: Path
             self.flushed.append(bool(torch.tensor(1e-39) * 0.5 == 0))
             return super().recv()
 
-    Looking.flushed.clear()
-    train_trl(Looking("go", "end"), replace(job, flush_others=flush, repetitions=1), 4, True, tmp_path)  # type: ignore[arg-type]
+    looking: Any = Looking("go", "end")
+    train_trl(looking, replace(job, flush_others=flush, repetitions=1), 4, True, tmp_path)
     assert Looking.flushed == [flush, flush]
 
 
